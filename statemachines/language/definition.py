@@ -1,0 +1,153 @@
+"""What a definition says, as attrs classes: the vocabulary of the YAML, and nothing that acts.
+
+The classes follow the file key by key (``docs/language.md`` explains each). Durations are seconds. Expressions are
+parsed (:class:`Expression`) but not yet compiled: the table does that, once it knows which bit a dependency has.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from attrs import Factory, frozen
+
+from statemachines.language.expressions import Expression
+
+
+@frozen
+class Trigger:
+    """An event that changes a fact: a name or pattern, and the condition under which it counts."""
+
+    event: str
+    when: Expression | None = None
+
+
+@frozen
+class Dependency:
+    """A service that a connection waits for. It is pending until one of its events says otherwise."""
+
+    ready_on: tuple[Trigger, ...] = ()
+    lost_on: tuple[Trigger, ...] = ()
+    failed_on: tuple[Trigger, ...] = ()
+    required: bool = True
+
+
+@frozen
+class Remembered:
+    """A fact kept from events and read as ``meta.<name>``: the latest value wins."""
+
+    on: tuple[Trigger, ...]
+    value: Expression
+
+
+@frozen
+class Publish:
+    """An action: publish ``event`` on the bus. Values of ``data`` are literals, or expressions evaluated in the step."""
+
+    event: str
+    data: Mapping[str, Any] = Factory(dict)
+
+
+@frozen
+class Call:
+    """An action: call the hook registered under ``name``."""
+
+    name: str
+
+
+Action = Publish | Call
+
+
+@frozen
+class Transition:
+    """From the state that holds it to ``target``; with no ``event`` it is taken as soon as its guards hold.
+
+    With no ``target`` it runs ``on`` and nothing else: no exit, no entry, no timer.
+    """
+
+    event: tuple[str, ...] = ()
+    target: str | None = None
+    cond: Expression | None = None
+    unless: Expression | None = None
+    internal: bool = False
+    on: tuple[Action, ...] = ()
+
+
+@frozen
+class After:
+    """A timer that lives while its state is active.
+
+    ``delay`` is seconds, or the name of one of the definition's ``timeouts``; ``written`` is how the file says it.
+    """
+
+    delay: float | str
+    written: str
+    transition: Transition
+
+
+@frozen
+class State:
+    """A state, with the states inside it in document order."""
+
+    id: str
+    initial: bool = False
+    final: bool = False
+    enter: tuple[Action, ...] = ()
+    exit: tuple[Action, ...] = ()
+    transitions: tuple[Transition, ...] = ()
+    after: tuple[After, ...] = ()
+    states: tuple[State, ...] = ()
+
+    def walk(self) -> Iterator[State]:
+        """This state and all inside it, in document order."""
+        yield self
+        for child in self.states:
+            yield from child.walk()
+
+
+@frozen
+class Property:
+    """What ``phasebus explore`` checks: exactly one of these is set (``within`` goes with ``leads_to``)."""
+
+    always: Expression | None = None
+    never: Expression | None = None
+    sometimes: Expression | None = None
+    always_reachable: str | None = None
+    leads_to: tuple[Expression, Expression] | None = None
+    within: float | None = None
+    closes: Mapping[str, str] | None = None
+
+
+@frozen
+class Definition:
+    """A whole lifecycle definition, checked: made by :func:`~statemachines.load_definition`, immutable."""
+
+    name: str
+    states: tuple[State, ...]
+    version: int = 1
+    description: str = ""
+    starts_on: tuple[Trigger, ...] = ()
+    retain: float = 5.0
+    early: float = 5.0
+    timeouts: Mapping[str, float] = Factory(dict)
+    dependencies: Mapping[str, Dependency] = Factory(dict)
+    remember: Mapping[str, Remembered] = Factory(dict)
+    properties: Mapping[str, Property] = Factory(dict)
+
+    def walk(self) -> Iterator[State]:
+        """All states in document order."""
+        for state in self.states:
+            yield from state.walk()
+
+    def parents(self) -> dict[str, str | None]:
+        """Each state's id with the id of the state around it, in document order."""
+        found: dict[str, str | None] = {}
+
+        def visit(state: State, parent: str | None) -> None:
+            found[state.id] = parent
+            for child in state.states:
+                visit(child, state.id)
+
+        for state in self.states:
+            visit(state, None)
+        return found
