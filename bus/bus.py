@@ -1,0 +1,609 @@
+"""The event bus: ordered per connection, bounded, and structured.
+
+The way of an event: ``publish`` → publishing middleware → fan-out → (delivery middleware → handler) of each
+subscription. The rules that everything here follows:
+
+* The fan-out to all queues is one piece of code that never waits: an event reaches all of its subscribers or none, and
+  a publisher that is cancelled while it waits for room has published nothing.
+* A publisher from outside waits when a queue is full, and publishers of one connection wait in line. A handler never
+  waits (its own queue could be the one that is full): it goes past the bound, which is counted.
+* Handlers run in workers that the bus owns, one or more a subscription, started once. An inline handler runs in its
+  publisher's task.
+
+Weak spot: inline handlers of one connection may overlap when two tasks publish for it at the same time and the first
+handler waits. Use a queued subscription where that matters.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import asynccontextmanager
+from types import TracebackType
+from typing import Any, Self, overload
+
+import anyio
+from anyio.abc import TaskGroup, TaskStatus
+
+from bus.causality import caused_by, handling, next_depth
+from bus.errors import BusClosed, InvalidEvent, PhasebusError, QueueFull
+from bus.event import Event, payload_field
+from bus.inbox import Inbox, Overflow
+from bus.middleware.base import Middleware, MiddlewareFunction, Next, as_middleware
+from bus.names import EventType, is_pattern
+from bus.payloads import HandlerFailure
+from bus.reactor import Reactor
+from bus.routing import Route, Routes
+from bus.statistics import BusStatistics
+from bus.stream import EventStream, Waiter
+from bus.subscription import Handler, Lane, Subscription
+
+logger = logging.getLogger("phasebus.bus")
+
+MAX_COUNTED_TYPES = 10_000
+"""Names may come from outside: beyond so many, events are counted under ``*`` together."""
+
+
+class DrainTimeout(PhasebusError, TimeoutError):
+    """:meth:`EventBus.drain` gave up waiting; ``event_ids`` are the events that no handler has begun with."""
+
+    def __init__(self, timeout_s: float, event_ids: tuple[str, ...], running: int) -> None:
+        super().__init__(f"after {timeout_s:g} s {len(event_ids)} events are still queued and {running} handlers run")
+        self.event_ids = event_ids
+
+
+class EventBus:
+    """An event bus. Use it as ``async with EventBus() as bus``; it runs on asyncio and on trio.
+
+    :param middleware: around publishing and delivery, the first outermost; see :func:`~bus.default_chain`
+    :param close_timeout: seconds that queued events get when the bus is closed; then handlers are cancelled
+    """
+
+    def __init__(
+        self, *, middleware: Iterable[Middleware | MiddlewareFunction] = (), close_timeout: float = 5.0
+    ) -> None:
+        self._middleware = [as_middleware(given) for given in middleware]
+        self._close_timeout = close_timeout
+        self._routes = Routes()
+        self._reactors: tuple[Reactor, ...] = ()
+        self._lines: dict[str | None, anyio.Lock] = {}
+        self._owner: TaskGroup
+        self._tasks: TaskGroup | None = None
+        self._closed = False
+        self._order = 0
+        self._pending = 0
+        self._quiet: anyio.Event | None = None
+        self._counts: Counter[str] = Counter()
+        self._past = Counter[str]()
+        self._publish_chain: Next | None = None
+        self._build_publish_chain()
+
+    # -- life ---------------------------------------------------------------------------------------------------------
+
+    async def __aenter__(self) -> Self:
+        if self._tasks is not None or self._closed:
+            raise BusClosed("a bus can be entered only once")
+        self._owner = await anyio.create_task_group().__aenter__()
+        await self._owner.start(self._run)
+        for target in self._routes:
+            if isinstance(target, Subscription):
+                self._start(target.lanes)
+        return self
+
+    async def _run(self, *, task_status: TaskStatus[None]) -> None:
+        # The workers have a group of their own, so that closing the bus cancels them and not the code in `async with`.
+        async with anyio.create_task_group() as self._tasks:
+            task_status.started()
+            await anyio.sleep_forever()
+
+    async def __aexit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
+    ) -> bool | None:
+        try:
+            if exc_type is None:
+                await self.aclose()
+        finally:
+            self._shut()
+            # An error of the user's own code comes out as it is, not wrapped in the task group's ExceptionGroup.
+            if isinstance(exc, anyio.get_cancelled_exc_class()):
+                swallowed = await self._owner.__aexit__(exc_type, exc, traceback)
+            else:
+                swallowed = await self._owner.__aexit__(None, None, None)
+        return swallowed if isinstance(exc, anyio.get_cancelled_exc_class()) else None
+
+    async def aclose(self) -> None:
+        """Refuse new events, let what is queued be handled (``close_timeout`` at most), then stop. Idempotent."""
+        if self._closed or self._tasks is None:
+            self._closed = True
+            return
+        self._closed = True
+        try:
+            if handling.get() is None:
+                await self.drain(self._close_timeout)
+        except DrainTimeout as unfinished:
+            logger.warning("bus closed with work undone: %s; events %s", unfinished, list(unfinished.event_ids)[:20])
+        finally:
+            self._shut()
+
+    async def drain(self, timeout: float | None = None) -> None:
+        """Wait until no event is queued and no handler runs. Streams that nobody reads do not count.
+
+        :raises DrainTimeout: (a ``TimeoutError``) after ``timeout`` seconds
+        :raises PhasebusError: when called by a handler, which would wait for itself
+        """
+        self._refuse_inside_handler("drain")
+        with anyio.move_on_after(timeout) as scope:
+            await anyio.lowlevel.checkpoint()
+            while self._pending:
+                if self._quiet is None:
+                    self._quiet = anyio.Event()
+                await self._quiet.wait()
+        if self._pending and scope.cancelled_caught:
+            assert timeout is not None
+            queued = [
+                event.id
+                for target in self._routes
+                if isinstance(target, Subscription)
+                for lane in target.lanes
+                for event in lane.queue
+            ]
+            raise DrainTimeout(timeout, tuple(queued), self._pending - len(queued))
+
+    # -- publishing ---------------------------------------------------------------------------------------------------
+
+    async def publish(self, type: str, data: Any = None, **fields: Any) -> Event:
+        """Publish an event made from its type, payload and fields, and return it.
+
+        The connection id may be in the payload. Waits while a queue on its way is full, unless called by a handler.
+
+        :raises InvalidEvent: the validation middleware refused it
+        :raises BusClosed: the bus is not running
+        """
+        if data is None:
+            data = {}
+        if "connection_id" not in fields:
+            fields["connection_id"] = payload_field(data, "connection_id")
+        cause = handling.get()
+        if cause is not None and "causation_id" not in fields:
+            fields["causation_id"] = cause[1].id
+            fields["causation_depth"] = next_depth(cause[1])
+        try:
+            event = Event(type, data=data, **fields)
+        except TypeError as error:
+            raise InvalidEvent(str(type), None, str(error).replace("Event.__init__() ", "")) from None
+        await self._publish(event)
+        return event
+
+    async def publish_event(self, event: Event) -> None:
+        """Publish an event; see :meth:`publish`. An event published by a handler is linked to its cause."""
+        cause = handling.get()
+        if cause is not None:
+            event = caused_by(event, cause[1])
+        await self._publish(event)
+
+    def has_listener(self, event_type: str, connection_id: str | None = None) -> bool:
+        """Whether anybody would hear such an event: if not, it need not be built."""
+        return not self._routes.find(event_type, connection_id).empty or any(
+            reactor.names(event_type) for reactor in self._reactors
+        )
+
+    def count_unheard(self, event_type: str) -> None:
+        """Count an event that was not built because nobody would have heard it."""
+        self._count(event_type)
+
+    async def _publish(self, event: Event) -> None:
+        if self._tasks is None or (self._closed and handling.get() is None):
+            raise BusClosed(
+                "the bus is closed" if self._closed else "the bus is not running: enter it with 'async with EventBus()'"
+            )
+        if self._publish_chain is None:
+            await self._fan_out_in_turn(event)
+        else:
+            await self._publish_chain(event)
+
+    async def _fan_out_in_turn(self, event: Event) -> None:
+        route = self._routes.find(event.type, event.connection_id)
+        cause = handling.get()
+        if cause is not None and cause[0] is self:
+            dropped = self._fan_out(event, route)
+        else:
+            for inbox in route.queued:
+                if inbox.congested:
+                    route, dropped = await self._wait_for_room(event)
+                    break
+            else:
+                if self._lines and event.connection_id in self._lines:
+                    route, dropped = await self._wait_for_room(event)
+                else:
+                    dropped = self._fan_out(event, route)
+        await self._follow_up(event, route, dropped)
+
+    def _fan_out(self, event: Event, route: Route) -> list[tuple[Event, Inbox]] | None:
+        """Hand the event to every queue, waiter and reactor at once. Never waits; raises before it has begun."""
+        for inbox in route.queued:
+            if inbox.queued >= inbox.queue_size:
+                inbox.check_room(event)
+        self._count(event.type)
+        dropped: list[tuple[Event, Inbox]] | None = None
+        for inbox in route.queued:
+            lost = inbox.offer(event)
+            if lost is not None:
+                dropped = dropped or []
+                dropped.append((lost, inbox))
+        for waiter in route.waiters:
+            waiter.offer(event)
+        for reactor in self._reactors:
+            reactor.receive(event)
+        return dropped
+
+    async def _wait_for_room(self, event: Event) -> tuple[Route, list[tuple[Event, Inbox]] | None]:
+        """The slow way: stand in line behind this connection's other publishers, then wait for each full queue."""
+        line = self._lines.setdefault(event.connection_id, anyio.Lock())
+        try:
+            async with line:
+                held: list[Subscription | EventStream] = []
+                try:
+                    for inbox in self._routes.find(event.type, event.connection_id).queued:
+                        await inbox.reserve()
+                        held.append(inbox)
+                    if self._tasks is None or self._closed:
+                        raise BusClosed("the bus was closed while this event waited for room in a queue")
+                    # The reserved places are given back and taken in one breath: nobody can come between.
+                    for inbox in held:
+                        inbox.reserved -= 1
+                    given_back, held = held, []
+                    route = self._routes.find(event.type, event.connection_id)
+                    try:
+                        return route, self._fan_out(event, route)
+                    except QueueFull:
+                        for inbox in given_back:
+                            inbox.let_in()
+                        raise
+                except BaseException:
+                    for inbox in held:
+                        inbox.release()
+                    raise
+        finally:
+            statistics = line.statistics()
+            if not statistics.locked and not statistics.tasks_waiting:
+                self._lines.pop(event.connection_id, None)
+
+    async def _follow_up(self, event: Event, route: Route, dropped: list[tuple[Event, Inbox]] | None) -> None:
+        failures: list[Exception] = []
+        reactors = self._reactors
+        carried_out = 0
+        try:
+            if route.inline:
+                failures = await self._deliver_inline(event, route)
+            for reactor in reactors:
+                await reactor.carry_out(event)
+                carried_out += 1
+        except BaseException:
+            for reactor in reactors[carried_out:]:
+                reactor.take_over(event)
+            raise
+        if dropped:
+            for lost, inbox in dropped:
+                await self.report_dropped(lost, inbox.name, inbox.overflow)
+        if len(failures) == 1:
+            raise failures[0]
+        if failures:
+            raise ExceptionGroup(f"inline handlers of {event.type} failed", failures)
+
+    async def _deliver_inline(self, event: Event, route: Route) -> list[Exception]:
+        failures: list[Exception] = []
+        self.started()
+        try:
+            for subscription in route.inline:
+                if not subscription.cancelled:
+                    try:
+                        await subscription.deliver(event)
+                    except Exception as error:
+                        failures.append(error)
+        finally:
+            self.finished(1)
+        return failures
+
+    # -- subscribing --------------------------------------------------------------------------------------------------
+
+    @overload
+    def subscribe(
+        self,
+        pattern: str,
+        handler: Handler,
+        *,
+        connection_id: str | None = ...,
+        timeout: float | None = ...,
+        inline: bool = ...,
+        concurrency: int = ...,
+        queue_size: int = ...,
+        overflow: Overflow = ...,
+    ) -> Subscription: ...
+
+    @overload
+    def subscribe(
+        self,
+        pattern: str,
+        handler: None = None,
+        *,
+        connection_id: str | None = ...,
+        timeout: float | None = ...,
+        inline: bool = ...,
+        concurrency: int = ...,
+        queue_size: int = ...,
+        overflow: Overflow = ...,
+    ) -> Callable[[Handler], Subscription]: ...
+
+    def subscribe(
+        self,
+        pattern: str,
+        handler: Handler | None = None,
+        *,
+        connection_id: str | None = None,
+        timeout: float | None = None,
+        inline: bool = False,
+        concurrency: int = 1,
+        queue_size: int = 1024,
+        overflow: Overflow = "wait",
+    ) -> Subscription | Callable[[Handler], Subscription]:
+        """Call ``handler`` for each event that matches; without a handler, a decorator (that returns the subscription).
+
+        :param pattern: a name, ``prefix.*`` or ``*``
+        :param connection_id: only events of this connection
+        :param timeout: seconds that one call of the handler may take before it is cancelled
+        :param inline: await the handler inside ``publish``, in the publisher's task, instead of queueing
+        :param concurrency: how many events may be handled at once; one connection's stay in order
+        :param queue_size: how many events may wait
+        :param overflow: what a full queue does: make the publisher ``wait``, ``drop_oldest``, ``drop_newest``, or
+            raise :class:`~bus.QueueFull` to the publisher (``error``)
+        """
+        if handler is None:
+            return lambda given: self.subscribe(
+                pattern,
+                given,
+                connection_id=connection_id,
+                timeout=timeout,
+                inline=inline,
+                concurrency=concurrency,
+                queue_size=queue_size,
+                overflow=overflow,
+            )
+        if not callable(handler):
+            raise TypeError(f"a handler is a function of one event, not {handler!r}")
+        self._refuse_closed()
+        subscription = Subscription(
+            self,
+            self._checked(pattern),
+            handler,
+            order=self._next_order(),
+            connection_id=connection_id,
+            timeout=timeout,
+            inline=inline,
+            concurrency=concurrency,
+            queue_size=queue_size,
+            overflow=overflow,
+        )
+        subscription.deliver_through(self._delivery_chain(subscription))
+        self._routes.add(subscription)
+        if self._tasks is not None:
+            self._start(subscription.lanes)
+        return subscription
+
+    def stream(
+        self,
+        pattern: str,
+        *,
+        connection_id: str | None = None,
+        queue_size: int = 1024,
+        overflow: Overflow = "wait",
+    ) -> EventStream:
+        """An async iterator over matching events from this call on; see :class:`~bus.EventStream`."""
+        self._refuse_closed()
+        stream = EventStream(self, self._checked(pattern), self._next_order(), connection_id, queue_size, overflow)
+        self._routes.add(stream)
+        return stream
+
+    async def wait_for(
+        self,
+        pattern: str,
+        *,
+        connection_id: str | None = None,
+        where: Callable[[Event], Any] | None = None,
+        timeout: float | None = None,
+    ) -> Event:
+        """The next event that matches and for which ``where`` is true.
+
+        :raises TimeoutError: after ``timeout`` seconds
+        :raises BusClosed: the bus is closed, or was closed meanwhile
+        """
+        self._refuse_closed()
+        waiter = Waiter(self._checked(pattern), self._next_order(), connection_id, where)
+        self._routes.add(waiter)
+        try:
+            if timeout is None:
+                return await waiter.wait()
+            with anyio.move_on_after(timeout):
+                return await waiter.wait()
+            if waiter.event is not None:
+                return waiter.event
+            whose = f" of {connection_id}" if connection_id else ""
+            raise TimeoutError(f"no {pattern}{whose} came within {timeout:g} s")
+        finally:
+            self._routes.remove(waiter)
+
+    def use(self, middleware: Middleware | MiddlewareFunction) -> None:
+        """Add a middleware inside those there are already. A plain async function is one around delivery."""
+        self._middleware.append(as_middleware(middleware))
+        self._build_publish_chain()
+        for target in self._routes:
+            if isinstance(target, Subscription):
+                target.deliver_through(self._delivery_chain(target))
+
+    def attach(self, reactor: Reactor) -> Callable[[], None]:
+        """Let a lifecycle (or whatever keeps step with the bus) hear every event; returns how to detach it."""
+        self._reactors = (*self._reactors, reactor)
+
+        def detach() -> None:
+            self._reactors = tuple(other for other in self._reactors if other is not reactor)
+
+        return detach
+
+    # -- looking at it ------------------------------------------------------------------------------------------------
+
+    def stats(self) -> BusStatistics:
+        """What happened so far."""
+        subscriptions = [target for target in self._routes if isinstance(target, Subscription)]
+        inboxes = [target for target in self._routes if isinstance(target, Inbox)]
+        past = self._past
+        return BusStatistics(
+            total_events=self._counts.total(),
+            events_by_type=dict(self._counts),
+            active_handlers=len(subscriptions),
+            subscriber_count=dict(Counter(subscription.pattern for subscription in subscriptions)),
+            queued=sum(inbox.queued for inbox in inboxes),
+            handled=past["handled"] + sum(subscription.handled for subscription in subscriptions),
+            failed=past["failed"] + sum(subscription.failed for subscription in subscriptions),
+            dropped=past["dropped"] + sum(inbox.dropped for inbox in inboxes),
+            overrun=past["overrun"] + sum(inbox.overrun for inbox in inboxes),
+        )
+
+    # -- for subscriptions, middleware and reactors -------------------------------------------------------------------
+
+    async def report_failure(self, handler: str, event: Event, error: BaseException, tries: int = 1) -> None:
+        """Publish ``handler.failed`` for code that failed on ``event``. A failing handler of that is only logged."""
+        logger.warning("%s failed on %s of %s: %s", handler, event.type, event.connection_id, type(error).__name__)
+        if event.type == EventType.HANDLER_FAILED:
+            return
+        await self._report(
+            Event(
+                EventType.HANDLER_FAILED,
+                event.connection_id,
+                HandlerFailure(event, handler, f"{type(error).__name__}: {error}", tries),
+                id=f"failed:{event.id}:{handler}",
+                call_id=event.call_id,
+                tenant_id=event.tenant_id,
+                error=error,
+                causation_id=event.id,
+                causation_depth=event.causation_depth + 1,
+            )
+        )
+
+    async def report_dropped(self, event: Event, by: str, reason: str) -> None:
+        """Publish ``event.dropped``, unless the dropped event is one itself."""
+        logger.warning("%s dropped %s of %s (%s)", by, event.type, event.connection_id, reason)
+        if event.type == EventType.EVENT_DROPPED:
+            return
+        await self._report(
+            Event(
+                EventType.EVENT_DROPPED,
+                event.connection_id,
+                {"type": event.type, "id": event.id, "by": by, "reason": reason},
+                id=f"dropped:{event.id}:{by}",
+                tenant_id=event.tenant_id,
+                causation_id=event.id,
+                causation_depth=event.causation_depth + 1,
+            )
+        )
+
+    def started(self) -> None:
+        """One more piece of work that :meth:`drain` waits for."""
+        self._pending += 1
+
+    def finished(self, number: int) -> None:
+        """Work that :meth:`drain` no longer waits for."""
+        self._pending -= number
+        if not self._pending and self._quiet is not None:
+            self._quiet.set()
+            self._quiet = None
+
+    def remove(self, target: Subscription | EventStream) -> None:
+        """Let no more events reach a subscription or stream; its counts stay in :meth:`stats`."""
+        self._routes.remove(target)
+        self._past.update(dropped=target.dropped, overrun=target.overrun)
+        if isinstance(target, Subscription):
+            self._past.update(handled=target.handled, failed=target.failed)
+
+    @asynccontextmanager
+    async def working(self, event: Event) -> AsyncIterator[None]:
+        """Run a block as a handler of ``event``: what it publishes is linked to it, and ``drain`` waits for it."""
+        self.started()
+        before = handling.set((self, event))
+        try:
+            yield
+        finally:
+            handling.reset(before)
+            self.finished(1)
+
+    # -- details ------------------------------------------------------------------------------------------------------
+
+    async def _report(self, event: Event) -> None:
+        """Publish news of the bus itself: never waits for a queue, and never fails the caller."""
+        before = handling.set((self, event))
+        try:
+            if self.has_listener(event.type, event.connection_id):
+                await self._publish(event)
+            else:
+                self.count_unheard(event.type)
+        except Exception:
+            logger.exception("could not publish %s", event.type)
+        finally:
+            handling.reset(before)
+
+    def _count(self, event_type: str) -> None:
+        counts = self._counts
+        if event_type not in counts and len(counts) >= MAX_COUNTED_TYPES:
+            event_type = "*"
+        counts[event_type] += 1
+
+    def _build_publish_chain(self) -> None:
+        chain: Next = self._fan_out_in_turn
+        around = [middleware for middleware in self._middleware if middleware.kind == "publish"]
+        for middleware in reversed(around):
+            chain = middleware.wrap(chain, self, None)
+        self._publish_chain = chain if around else None
+
+    def _delivery_chain(self, subscription: Subscription) -> Next:
+        chain: Next = subscription.direct_call()
+        for middleware in reversed(self._middleware):
+            if middleware.kind == "delivery":
+                chain = middleware.wrap(chain, self, subscription)
+        return chain
+
+    def _start(self, lanes: Iterable[Lane]) -> None:
+        assert self._tasks is not None
+        for lane in lanes:
+            self._tasks.start_soon(lane.work, name=f"phasebus: {lane.subscription.name}")
+
+    def _shut(self) -> None:
+        self._closed = True
+        for target in list(self._routes):
+            if isinstance(target, Subscription):
+                target.cancel()
+            else:
+                target.close()
+        if self._tasks is not None:
+            self._tasks.cancel_scope.cancel()
+
+    def _checked(self, pattern: str) -> str:
+        pattern = str(pattern)
+        if not is_pattern(pattern):
+            raise InvalidEvent(
+                pattern,
+                None,
+                "not an event name or pattern; write namespace.action, namespace.* or * (lower case)",
+            )
+        return pattern
+
+    def _next_order(self) -> int:
+        self._order += 1
+        return self._order
+
+    def _refuse_closed(self) -> None:
+        if self._closed:
+            raise BusClosed("the bus is closed")
+
+    def _refuse_inside_handler(self, what: str) -> None:
+        cause = handling.get()
+        if cause is not None and cause[0] is self:
+            raise PhasebusError(f"{what} was called by a handler of {cause[1].type}: it would wait for itself")

@@ -1,0 +1,126 @@
+"""Events to and from JSON, by cattrs.
+
+A payload of a known namespace comes back as its class when its fields fit, otherwise as a plain mapping: nothing that
+was sent is lost.
+"""
+
+from __future__ import annotations
+
+import json
+from functools import lru_cache
+from typing import Any
+
+import attrs
+from cattrs import Converter
+
+from bus.errors import InvalidEvent
+from bus.event import Event
+from bus.payloads import PAYLOAD_CLASSES
+
+_KINDS: dict[str, tuple[type, ...]] = {
+    "connection_id": (str,),
+    "id": (str,),
+    "call_id": (str,),
+    "tenant_id": (str,),
+    "timestamp": (int, float),
+    "error": (str,),
+    "causation_id": (str,),
+    "causation_depth": (int,),
+}
+_WORDS = {str: "a text", int: "a number", float: "a number"}
+
+
+@lru_cache(maxsize=1)
+def _converter() -> Converter:
+    converter = Converter(omit_if_default=False)
+    converter.register_unstructure_hook(BaseException, lambda error: f"{type(error).__name__}: {error}")
+    return converter
+
+
+def event_to_dict(event: Event) -> dict[str, Any]:
+    """The event as plain data; fields that say nothing are left out."""
+    plain = {name: value for name, value in attrs.asdict(event, recurse=False).items() if value is not None}
+    if isinstance(event.error, BaseException):
+        plain["error"] = f"{type(event.error).__name__}: {event.error}"
+    plain["data"] = payload_to_plain(event.data)
+    if not event.causation_depth:
+        del plain["causation_depth"]
+    return plain
+
+
+def payload_to_plain(data: Any) -> Any:
+    """A payload as JSON can say it: the fields of an object that are set, the entries of a mapping."""
+    if isinstance(data, Event):
+        return event_to_dict(data)
+    if attrs.has(type(data)):
+        return {
+            name: payload_to_plain(value)
+            for name, value in attrs.asdict(data, recurse=False).items()
+            if value is not None
+        }
+    return _converter().unstructure(data)
+
+
+def event_from_dict(plain: Any) -> Event:
+    """The event that ``plain`` describes, or :class:`InvalidEvent` that names the field and what is wrong."""
+    if not isinstance(plain, dict):
+        raise InvalidEvent("event", None, 'an event is an object, as in {"type": "webrtc.audio_track_ready"}')
+    event_type = plain.get("type")
+    if not isinstance(event_type, str):
+        raise InvalidEvent("event", "type", "is missing, or not a text")
+    fields: dict[str, Any] = {}
+    for name, value in plain.items():
+        if name in ("type", "data") or value is None:
+            continue
+        kinds = _KINDS.get(name)
+        if kinds is None:
+            raise InvalidEvent(event_type, name, f"unknown field; the fields are type, data, {', '.join(_KINDS)}")
+        if not isinstance(value, kinds) or isinstance(value, bool):
+            raise InvalidEvent(event_type, name, f"must be {_WORDS[kinds[-1]]}, not {json.dumps(value)[:40]}")
+        fields[name] = value
+    data = plain.get("data")
+    return Event(event_type, fields.pop("connection_id", None), _payload(event_type, data), **fields)
+
+
+def event_to_json(event: Event) -> str:
+    """The event as one line of JSON. Values that JSON cannot say become text."""
+    return json.dumps(event_to_dict(event), default=str, ensure_ascii=False)
+
+
+def event_from_json(line: str | bytes) -> Event:
+    """The event of one JSON text, or :class:`InvalidEvent`."""
+    try:
+        plain = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        raise InvalidEvent("event", None, f"not JSON: {error}") from None
+    return event_from_dict(plain)
+
+
+def _payload(event_type: str, data: Any) -> Any:
+    if data is None:
+        return {}
+    payload_class = PAYLOAD_CLASSES.get(event_type.partition(".")[0])
+    if payload_class is None or not isinstance(data, dict):
+        return data
+    if not data.keys() <= {field.name for field in attrs.fields(payload_class)}:
+        return data
+    try:
+        payload: Any = _strict_converter().structure(data, payload_class)
+    except Exception:  # a field of another type than the class says: keep what was sent
+        return data
+    return payload
+
+
+@lru_cache(maxsize=1)
+def _strict_converter() -> Converter:
+    """Refuses to turn one type into another: ``"5"`` is no number."""
+    converter = Converter(forbid_extra_keys=True)
+
+    def exactly(value: Any, kind: type) -> Any:
+        if type(value) is not kind:
+            raise TypeError(f"{value!r} is not {kind.__name__}")
+        return value
+
+    for kind in (str, int, bool):
+        converter.register_structure_hook(kind, exactly)
+    return converter

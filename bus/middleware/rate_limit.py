@@ -1,0 +1,105 @@
+"""No more than so many events a second from one connection, tenant or bus: a token bucket. Publishing."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Literal
+
+import anyio
+from attrs import define, field, frozen, validators
+
+from bus.errors import RateLimitExceeded
+from bus.event import Event
+from bus.middleware.base import Next
+
+if TYPE_CHECKING:
+    from bus.bus import EventBus
+    from bus.subscription import Subscription
+
+Per = Literal["connection", "tenant", "bus"]
+Excess = Literal["delay", "drop", "error"]
+
+
+@define
+class _Bucket:
+    tokens: float
+    filled_at: float
+    line: anyio.Lock = field(factory=anyio.Lock)
+
+    def refill(self, now: float, rate: float, burst: float) -> None:
+        self.tokens = min(burst, self.tokens + (now - self.filled_at) * rate)
+        self.filled_at = now
+
+
+@frozen
+class RateLimit:
+    """Lets through ``rate_per_s`` events a second and bursts of ``burst`` (default: one second's worth).
+
+    :param per: what has a bucket of its own: each ``connection`` (default), each ``tenant``, or the ``bus``
+    :param excess: what happens to an event too many: ``delay`` its publisher (default; order is kept), ``drop`` it
+        (counted and reported as ``event.dropped``), or raise :class:`~bus.RateLimitExceeded` (``error``)
+
+    A bucket that has been full for a while is forgotten; at most ``max_buckets`` are kept.
+    """
+
+    rate_per_s: float = field(default=100.0, validator=validators.gt(0))
+    burst: float | None = None
+    per: Per = "connection"
+    excess: Excess = "delay"
+    max_buckets: int = 100_000
+    clock: Callable[[], float] = field(default=anyio.current_time)
+    sleep: Callable[[float], Awaitable[None]] = field(default=anyio.sleep)
+    kind: Literal["publish"] = field(default="publish", init=False)
+
+    def wrap(self, call_next: Next, bus: EventBus, subscription: Subscription | None) -> Next:
+        """The chain behind the bucket."""
+        buckets: dict[str | None, _Bucket] = {}
+        burst = max(1.0, self.burst if self.burst is not None else self.rate_per_s)
+
+        async def limit(event: Event) -> None:
+            now = self.clock()
+            bucket = self._bucket(buckets, event, now, burst)
+            if bucket.tokens >= 1 and not bucket.line.locked():
+                bucket.tokens -= 1
+            elif self.excess == "delay":
+                # The line keeps the order of the delayed; what comes meanwhile stands behind them.
+                async with bucket.line:
+                    await self._wait_for_token(bucket, burst)
+                    await call_next(event)
+                return
+            elif self.excess == "drop":
+                await bus.report_dropped(event, "rate limit", f"more than {self.rate_per_s:g} a second")
+                return
+            else:
+                raise RateLimitExceeded(
+                    f"{event.type}: more than {self.rate_per_s:g} events a second from this {self.per}"
+                )
+            await call_next(event)
+
+        return limit
+
+    def _bucket(self, buckets: dict[str | None, _Bucket], event: Event, now: float, burst: float) -> _Bucket:
+        key = event.connection_id if self.per == "connection" else event.tenant_id if self.per == "tenant" else None
+        bucket = buckets.get(key)
+        if bucket is None:
+            if len(buckets) >= self.max_buckets:
+                self._forget_full(buckets, now, burst)
+            bucket = buckets[key] = _Bucket(burst, now)
+        bucket.refill(now, self.rate_per_s, burst)
+        return bucket
+
+    def _forget_full(self, buckets: dict[str | None, _Bucket], now: float, burst: float) -> None:
+        for key, bucket in list(buckets.items()):
+            bucket.refill(now, self.rate_per_s, burst)
+            if bucket.tokens >= burst and not bucket.line.locked():
+                del buckets[key]
+        while len(buckets) >= self.max_buckets:
+            # All in use: the one longest there starts anew, which can only let a few events more through.
+            del buckets[next(iter(buckets))]
+
+    async def _wait_for_token(self, bucket: _Bucket, burst: float) -> None:
+        bucket.refill(self.clock(), self.rate_per_s, burst)
+        while bucket.tokens < 1:
+            await self.sleep((1 - bucket.tokens) / self.rate_per_s)
+            bucket.refill(self.clock(), self.rate_per_s, burst)
+        bucket.tokens -= 1

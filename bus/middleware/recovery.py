@@ -1,0 +1,38 @@
+"""A failing handler harms nobody: its error becomes ``handler.failed``. Delivery."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+from attrs import frozen
+
+from bus.event import Event
+from bus.middleware.base import Next
+
+if TYPE_CHECKING:
+    from bus.bus import EventBus
+    from bus.subscription import Subscription
+
+
+@frozen
+class Recovery:
+    """Turns what a handler raises into a ``handler.failed`` event with the original event and the error.
+
+    A queued handler's error becomes that event with or without this; an inline handler's reaches the publisher without.
+    """
+
+    kind: Literal["delivery"] = "delivery"
+
+    def wrap(self, call_next: Next, bus: EventBus, subscription: Subscription | None) -> Next:
+        """The chain, from which no error comes out."""
+        assert subscription is not None
+
+        async def recover(event: Event) -> None:
+            try:
+                await call_next(event)
+            except Exception as error:
+                subscription.failed += 1
+                subscription.handled -= 1
+                await bus.report_failure(subscription.name, event, error)
+
+        return recover

@@ -1,0 +1,143 @@
+"""Events as they come: an async iterator over them, and a one-shot wait for the next."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Self
+
+import anyio
+
+from bus.errors import BusClosed
+from bus.event import Event
+from bus.inbox import Inbox, Overflow
+from bus.names import matches
+
+if TYPE_CHECKING:
+    from bus.bus import EventBus
+
+
+class EventStream(Inbox):
+    """What :meth:`EventBus.stream` returns: every matching event from the moment of that call, in order.
+
+    Iterate over it, and leave it by ``async with``, :meth:`aclose`, or by letting go of it. It ends when the bus is
+    closed, after what was queued has been taken. One task at a time may wait for the next event.
+    """
+
+    __slots__ = ("__weakref__", "_bus", "_closed", "_queue", "_wake")
+
+    def __init__(
+        self,
+        bus: EventBus,
+        pattern: str,
+        order: int,
+        connection_id: str | None,
+        queue_size: int,
+        overflow: Overflow,
+    ) -> None:
+        super().__init__(pattern, f"stream of {pattern}", order, connection_id, queue_size, overflow)
+        self._bus = bus
+        self._queue: deque[Event] = deque()
+        self._wake: anyio.Event | None = None
+        self._closed = False
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Event:
+        while not self._queue:
+            if self._closed:
+                raise StopAsyncIteration
+            self._wake = wake = anyio.Event()
+            await wake.wait()
+        event = self._queue.popleft()
+        self.taken()
+        return event
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Receive nothing more. Idempotent."""
+        self._queue.clear()
+        self.close()
+
+    def close(self) -> None:
+        """Receive nothing more; what is queued may still be taken."""
+        if not self._closed:
+            self._closed = True
+            self._bus.remove(self)
+            self.let_all_in()
+            self._ring()
+
+    def __del__(self) -> None:
+        # `async for … break` without `async with` is natural; a forgotten stream must not make publishers wait.
+        if hasattr(self, "_closed"):
+            self.close()
+
+    def _append(self, event: Event) -> None:
+        self._queue.append(event)
+        self._ring()
+
+    def _remove_oldest(self) -> Event:
+        self.queued -= 1
+        return self._queue.popleft()
+
+    def _ring(self) -> None:
+        if self._wake is not None:
+            self._wake.set()
+            self._wake = None
+
+
+class Waiter:
+    """One task waiting for one event, see :meth:`EventBus.wait_for`."""
+
+    __slots__ = ("_arrived", "connection_id", "error", "event", "order", "pattern", "where")
+
+    def __init__(
+        self, pattern: str, order: int, connection_id: str | None, where: Callable[[Event], Any] | None
+    ) -> None:
+        self.pattern = pattern
+        self.order = order
+        self.connection_id = connection_id
+        self.where = where
+        self.event: Event | None = None
+        self.error: Exception | None = None
+        self._arrived = anyio.Event()
+
+    def wants(self, event: Event) -> bool:
+        """Whether this is the event that is waited for. A ``where`` that raises ends the wait with its error."""
+        if self._arrived.is_set():
+            return False
+        if self.connection_id is not None and self.connection_id != event.connection_id:
+            return False
+        if not matches(self.pattern, event.type):
+            return False
+        try:
+            return self.where is None or bool(self.where(event))
+        except Exception as error:
+            self.close(error)
+            return False
+
+    def offer(self, event: Event) -> None:
+        """Take the event, if it is the first."""
+        if self.wants(event):
+            self.event = event
+            self._arrived.set()
+
+    def close(self, error: Exception | None = None) -> None:
+        """End the wait with an error; that of a closed bus by default."""
+        if not self._arrived.is_set():
+            self.error = error or BusClosed(f"the bus was closed while waiting for {self.pattern}")
+            self._arrived.set()
+
+    async def wait(self) -> Event:
+        """The event, once it is there."""
+        await self._arrived.wait()
+        if self.error is not None:
+            raise self.error
+        assert self.event is not None
+        return self.event
