@@ -42,7 +42,10 @@ class Remembered:
 
 @frozen
 class Publish:
-    """An action: publish ``event`` on the bus. Values of ``data`` are literals, or expressions evaluated in the step."""
+    """An action: publish ``event`` on the bus. Values of ``data`` are literals, or expressions evaluated in the step.
+
+    Expressions may stand at any depth, inside mappings and lists.
+    """
 
     event: str
     data: Mapping[str, Any] = Factory(dict)

@@ -132,7 +132,9 @@ class _Reader:
 
     def _name(self, node: ast.Name) -> None:
         if node.id.startswith("_"):
-            raise ExpressionError(f"'{node.id}': names that begin with an underscore are not allowed", self._offset(node))
+            raise ExpressionError(
+                f"'{node.id}': names that begin with an underscore are not allowed", self._offset(node)
+            )
         if node.id in _NAMESPACES:
             raise ExpressionError(f"'{node.id}' needs a field, as in {node.id}.name", self._offset(node))
         if node.id == "In":

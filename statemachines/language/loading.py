@@ -1,0 +1,66 @@
+"""From a name, a path or a text to a checked :class:`Definition`, or to every problem that it has.
+
+Three checks follow each other: the text is YAML (``source``), its values have the right shape (``vocabulary``), and
+what they say makes sense (``rules``). A fault in one part does not hide those in others: the wrong parts are taken out, and
+the rules run over what remains.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from statemachines.errors import DefinitionError, Problem
+from statemachines.language.definition import Definition
+from statemachines.language.library import find_definition
+from statemachines.language.rules import check_rules
+from statemachines.language.salvage import salvage
+from statemachines.language.source import Source, read_file, read_yaml
+from statemachines.language.structuring import attempt, problems_of
+from statemachines.language.vocabulary import definition_converter
+
+
+def load_definition(source: str | Path) -> Definition:
+    """Load a definition by the name of a shipped one, or by its path.
+
+    :raises DefinitionError: with every problem of the file, if one of them is an error.
+
+    >>> load_definition("whatsapp_call").name
+    'whatsapp_call'
+    """
+    return _only_if_good(*check_source(read_file(find_definition(source))))
+
+
+def parse_definition(text: str, path: str = "<text>") -> Definition:
+    """Load a definition from its text; ``path`` is what its problems call it.
+
+    :raises DefinitionError: with every problem of the text, if one of them is an error.
+    """
+    return _only_if_good(*check_definition(text, path))
+
+
+def check_definition(content: str | bytes, path: str) -> tuple[Definition | None, list[Problem]]:
+    """A definition, if it has no errors, and all its errors and warnings by line. Never raises on bad input."""
+    return check_source(read_yaml(content, path))
+
+
+def check_source(source: Source) -> tuple[Definition | None, list[Problem]]:
+    """As :func:`check_definition`, for a file that has been read."""
+    if not source.readable:
+        return None, sorted(source.problems)
+    converter = definition_converter()
+    definition, faults = attempt(source.data, Definition, converter)
+    problems = {*source.problems, *problems_of(faults, source)}
+    if definition is None:
+        rest = salvage(source.data, faults, converter)
+        if rest is not None:
+            problems.update(check_rules(rest, source, [fault.location for fault in faults]))
+    else:
+        problems.update(check_rules(definition, source, ()))
+    good = definition is not None and all(problem.severity == "warning" for problem in problems)
+    return (definition if good else None), sorted(problems)
+
+
+def _only_if_good(definition: Definition | None, problems: list[Problem]) -> Definition:
+    if definition is None:
+        raise DefinitionError(problems)
+    return definition

@@ -1,0 +1,62 @@
+"""The grammar of names, and which names are spoken for."""
+
+from __future__ import annotations
+
+import keyword
+import re
+
+NAME = re.compile(r"[a-z][a-z0-9_]*", re.ASCII)
+EVENT = re.compile(r"[a-z][a-z0-9_]*(?:\.[a-z][a-z0-9_]*)+", re.ASCII)
+PATTERN = re.compile(r"(?:[a-z][a-z0-9_]*\.)+\*|\*", re.ASCII)
+MAX_NAME = 200
+
+RESERVED = frozenset({"event", "data", "meta", "visits", "all_ready", "any_failed", "In"})
+
+NAME_RULE = "a name begins with a letter a-z and goes on with a-z, 0-9 and _"
+EVENT_RULE = "an event name is two or more such tokens joined by dots, as in call.accepted"
+
+# Split at import rather than listed: one word a line would be four screens.
+_PAST_WORDS = """
+    ready sent lost made got left met begun began done gone found held kept put set cut shut read told won built
+    bought brought caught chosen drawn driven fell fallen felt given grown heard hit known laid led let meant
+    paid ran run risen rung said seen shown slept sold spent spoken stood taken thrown understood written woken
+    up down online offline idle busy available unavailable active inactive open full empty due over alive dead
+"""
+_PAST = frozenset(_PAST_WORDS.split())
+
+
+def is_name(text: str) -> bool:
+    """Whether ``text`` may name a definition, state, dependency, timeout, remembered fact, property or hook."""
+    return len(text) <= MAX_NAME and NAME.fullmatch(text) is not None
+
+
+def is_event(text: str) -> bool:
+    """Whether ``text`` is the name of one event."""
+    return len(text) <= MAX_NAME and EVENT.fullmatch(text) is not None
+
+
+def is_pattern(text: str) -> bool:
+    """Whether ``text`` stands for several events: ``name.*`` or ``*``."""
+    return len(text) <= MAX_NAME and PATTERN.fullmatch(text) is not None
+
+
+def is_reserved(text: str) -> bool:
+    """Whether ``text`` already means something in an expression, so that no dependency can be called it."""
+    return text in RESERVED or keyword.iskeyword(text)
+
+
+def near_name(text: str) -> str:
+    """`` (did you mean 'in_call'?)`` if spelling ``text`` the way names are spelled gives a good one."""
+    spelled = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", text).lower()
+    spelled = re.sub(r"[^a-z0-9_.*]+", "_", spelled).strip("_")
+    good = is_name(spelled) or is_event(spelled) or is_pattern(spelled)
+    return f" (did you mean '{spelled}'?)" if good and spelled != text else ""
+
+
+def says_what_happened(event: str) -> bool:
+    """Whether an event's last token looks like something that has happened (``accepted``, ``greeting_sent``).
+
+    Light on purpose: a regular past tense, or one of the irregular words and states that protocols use.
+    """
+    word = event.rpartition(".")[2].rpartition("_")[2]
+    return word.endswith("ed") or word in _PAST

@@ -1,0 +1,274 @@
+"""How each key of a definition file becomes a part of a :class:`Definition`: the converter with the shorthands."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from attrs import frozen
+from cattrs import Converter
+
+from statemachines.language.definition import (
+    Action,
+    After,
+    Definition,
+    Dependency,
+    Property,
+    Remembered,
+    State,
+    Transition,
+    Trigger,
+)
+from statemachines.language.durations import DurationError, is_duration_like
+from statemachines.language.expressions import Expression
+from statemachines.language.scalars import describe
+from statemachines.language.shorthands import (
+    LATER,
+    structure_actions,
+    structure_events,
+    structure_triggers,
+)
+from statemachines.language.structuring import (
+    GIVEN,
+    Faults,
+    Hook,
+    Wrong,
+    class_hook,
+    strict_converter,
+    structure_duration,
+    structure_expression,
+)
+
+# Keys of the language that this version refuses rather than half obeys, each with what to do instead.
+_LATER = {
+    "parallel": "model the regions as dependencies of one state",
+    "history": "name the state to go back to as the target",
+    "invoke": "call a hook on enter, which publishes an event when it is done",
+    "defer": "give the state a transition for the event",
+    "keys": "publish events with their connection_id or call_id",
+    "backoff": "write one fixed delay",
+    "max": "write one fixed delay",
+}
+_MISPLACED = {
+    "event": "'event' belongs inside ready_on, lost_on or failed_on, as in ready_on: {event: …, when: …}",
+    "when": "'when' belongs inside ready_on, lost_on or failed_on, as in ready_on: {event: …, when: …}",
+}
+
+
+@frozen
+class _Timed:
+    """What ``after`` maps a delay to; a timer has no event of its own."""
+
+    target: str | None = None
+    cond: Expression | None = None
+    unless: Expression | None = None
+    on: tuple[Action, ...] = ()
+
+
+def definition_converter() -> Converter:
+    """A strict converter that knows the definition language."""
+    converter = strict_converter()
+    converter.register_structure_hook_func(_is(tuple[Trigger, ...]), structure_triggers)
+    converter.register_structure_hook_func(_is(tuple[Action, ...]), structure_actions)
+    converter.register_structure_hook_func(_is(tuple[str, ...]), structure_events)
+    converter.register_structure_hook_func(_is(tuple[Expression, Expression] | None), _structure_pair)
+    converter.register_structure_hook_func(_is(tuple[After, ...]), _after_hook(converter))
+    converter.register_structure_hook_func(_is(tuple[State, ...]), _states_hook(converter))
+    converter.register_structure_hook(Dependency, _dependency_hook(converter))
+    converter.register_structure_hook(Remembered, class_hook(converter, Remembered))
+    converter.register_structure_hook(Transition, class_hook(converter, Transition, unknown=_later("history")))
+    converter.register_structure_hook(Property, _property_hook(converter))
+    converter.register_structure_hook(_Timed, class_hook(converter, _Timed, unknown=_later("backoff", "max")))
+    converter.register_structure_hook(State, _state_hook(converter))
+    converter.register_structure_hook(Definition, _definition_hook(converter))
+    return converter
+
+
+def _is(wanted: Any) -> Callable[[Any], bool]:
+    return lambda cls: bool(cls == wanted)
+
+
+def _later(*keys: str) -> Callable[[str], str | None]:
+    """Words the refusal of ``keys``, which a later version will obey."""
+    return lambda key: f"'{key}' {LATER}; {_LATER[key]} instead" if key in keys else None
+
+
+def _definition_hook(converter: Converter) -> Hook:
+    return class_hook(
+        converter,
+        Definition,
+        unknown=_later("keys"),
+        hooks={
+            "retain": structure_duration,
+            "early": structure_duration,
+            "timeouts": _structure_timeouts,
+            "version": _structure_version,
+        },
+    )
+
+
+def _state_hook(converter: Converter) -> Hook:
+    hooks = {"transitions": _transitions_hook(converter)}
+    return class_hook(
+        converter, State, unknown=_later("parallel", "history", "invoke", "defer"), hooks=hooks, given="id"
+    )
+
+
+def _states_hook(converter: Converter) -> Hook:
+    def hook(value: Any, _: Any) -> tuple[State, ...]:
+        if not isinstance(value, dict):
+            raise Wrong(f"must be a mapping of states by name, not {describe(value)}")
+        if not value:
+            raise Wrong("is empty: name at least one state")
+        faults = Faults()
+        states = []
+        for name, body in value.items():
+            with faults.at(name):
+                states.append(_one_state(converter, name, body))
+        faults.check()
+        return tuple(states)
+
+    return hook
+
+
+def _one_state(converter: Converter, name: str, body: Any) -> State:
+    if body is None:  # `idle:` with nothing below it is a state with nothing in it
+        body = {}
+    if isinstance(body, dict):
+        body = {**body, GIVEN: name}
+    return converter.structure(body, State)
+
+
+def _transitions_hook(converter: Converter) -> Hook:
+    def hook(value: Any, _: Any) -> tuple[Transition, ...]:
+        if isinstance(value, dict):
+            raise Wrong("must be a list of transitions: put '- ' before each, or write [{event: …, target: …}]")
+        if not isinstance(value, list):
+            raise Wrong(f"must be a list of transitions, not {describe(value)}")
+        faults = Faults()
+        transitions = []
+        for index, item in enumerate(value):
+            with faults.at(index):
+                transitions.append(converter.structure(item, Transition))
+        faults.check()
+        return tuple(transitions)
+
+    return hook
+
+
+def _after_hook(converter: Converter) -> Hook:
+    def hook(value: Any, _: Any) -> tuple[After, ...]:
+        if not isinstance(value, dict):
+            raise Wrong(f"must map a delay to a target, as in {{30s: terminating}}, not {describe(value)}")
+        faults = Faults()
+        timers: list[After] = []
+        for written, body in value.items():
+            with faults.at():
+                delay = _structure_delay(written)
+                with faults.at(written):
+                    timers.append(After(delay, written, _timed_transition(converter, body)))
+        faults.check()
+        return tuple(timers)
+
+    return hook
+
+
+def _structure_delay(written: str) -> float | str:
+    if not is_duration_like(written):
+        return written
+    try:
+        seconds = structure_duration(written)
+    except DurationError as error:
+        raise Wrong(str(error), written, key=True, whole=True) from None
+    if seconds <= 0:
+        raise Wrong("a timer needs a delay above 0s: use a transition without event", written, key=True, whole=True)
+    return seconds
+
+
+def _timed_transition(converter: Converter, body: Any) -> Transition:
+    if isinstance(body, str):
+        return Transition(target=body)
+    if isinstance(body, dict) and "event" in body:
+        raise Wrong("a timer has no event: it fires by itself", "event", key=True, whole=True)
+    if not isinstance(body, dict):
+        raise Wrong(f"must lead to a state, or be a mapping with target, cond, unless, on, not {describe(body)}")
+    timed = converter.structure(body, _Timed)
+    if timed.target is None and not timed.on:
+        raise Wrong("this timer does nothing: give it a target, or actions with 'on'", whole=True)
+    return Transition(target=timed.target, cond=timed.cond, unless=timed.unless, on=timed.on)
+
+
+def _dependency_hook(converter: Converter) -> Hook:
+    build = class_hook(converter, Dependency, unknown=_MISPLACED.get)
+
+    def hook(value: Any, cls: Any) -> Dependency:
+        if isinstance(value, str | list):
+            return Dependency(ready_on=structure_triggers(value))
+        if not isinstance(value, dict):
+            raise Wrong(f"must be an event, or a mapping with ready_on, lost_on, failed_on, not {describe(value)}")
+        made: Dependency = build(value, cls)
+        return made
+
+    return hook
+
+
+def _property_hook(converter: Converter) -> Hook:
+    build = class_hook(converter, Property, hooks={"within": _structure_positive})
+    kinds = ("always", "never", "sometimes", "always_reachable", "leads_to", "closes")
+
+    def hook(value: Any, cls: Any) -> Property:
+        faults = Faults()
+        with faults.at():
+            made: Property = build(value, cls)
+        if isinstance(value, dict):
+            given = [kind for kind in kinds if kind in value]
+            if len(given) > 1:
+                both = " and ".join(given)
+                faults.add(f"a property has one kind, not {both}: make them two", given[1], key=True, whole=True)
+            if not given:
+                faults.add(f"a property needs one of {', '.join(kinds)}", key=True, whole=True)
+            if "within" in value and given and "leads_to" not in given:
+                faults.add("'within' goes with 'leads_to' only: remove it", "within", key=True, whole=True)
+        faults.check()
+        return made
+
+    return hook
+
+
+def _structure_pair(value: Any, _: Any) -> tuple[Expression, Expression]:
+    if not isinstance(value, list) or len(value) != 2:
+        raise Wrong("must be a list of two expressions: what leads, and what it leads to")
+    faults = Faults()
+    made: list[Expression] = []
+    for index, item in enumerate(value):
+        with faults.at(index):
+            made.append(structure_expression(item))
+    faults.check()
+    return made[0], made[1]
+
+
+def _structure_timeouts(value: Any, _: Any) -> Mapping[str, float]:
+    if not isinstance(value, dict):
+        raise Wrong(f"must map names to durations, as in {{setup: 30s}}, not {describe(value)}")
+    faults = Faults()
+    timeouts: dict[str, float] = {}
+    for name, duration in value.items():
+        with faults.at(name):
+            timeouts[name] = _structure_positive(duration)
+    faults.check()
+    return timeouts
+
+
+def _structure_positive(value: Any, _: Any = None) -> float:
+    seconds = structure_duration(value)
+    if seconds <= 0:
+        raise Wrong("must be longer than 0s")
+    return seconds
+
+
+def _structure_version(value: Any, _: Any = None) -> int:
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise Wrong(f"must be an integer of 1 or more, not {describe(value)}")
+    if value < 1:
+        raise Wrong(f"must be an integer of 1 or more, not {value}")
+    return value
