@@ -36,7 +36,7 @@ from bus.payloads import HandlerFailure
 from bus.reactor import Reactor
 from bus.routing import Route, Routes
 from bus.statistics import BusStatistics
-from bus.stream import EventStream, Waiter
+from bus.stream import EventStream, StreamInbox, Waiter
 from bus.subscription import Handler, Lane, Subscription
 
 logger = logging.getLogger("phasebus.bus")
@@ -242,7 +242,7 @@ class EventBus:
         line = self._lines.setdefault(event.connection_id, anyio.Lock())
         try:
             async with line:
-                held: list[Subscription | EventStream] = []
+                held: list[Subscription | StreamInbox] = []
                 try:
                     for inbox in self._routes.find(event.type, event.connection_id).queued:
                         await inbox.reserve()
@@ -400,9 +400,9 @@ class EventBus:
     ) -> EventStream:
         """An async iterator over matching events from this call on; see :class:`~bus.EventStream`."""
         self._refuse_closed()
-        stream = EventStream(self, self._checked(pattern), self._next_order(), connection_id, queue_size, overflow)
-        self._routes.add(stream)
-        return stream
+        inbox = StreamInbox(self._checked(pattern), self._next_order(), connection_id, queue_size, overflow)
+        self._routes.add(inbox)
+        return EventStream(self, inbox)
 
     async def wait_for(
         self,
@@ -517,7 +517,7 @@ class EventBus:
             self._quiet.set()
             self._quiet = None
 
-    def remove(self, target: Subscription | EventStream) -> None:
+    def remove(self, target: Subscription | StreamInbox) -> None:
         """Let no more events reach a subscription or stream; its counts stay in :meth:`stats`."""
         self._routes.remove(target)
         self._past.update(dropped=target.dropped, overrun=target.overrun)

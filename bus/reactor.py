@@ -1,8 +1,8 @@
 """How a lifecycle sits on the bus: it hears every event at once, and carries out what follows a moment later.
 
 A queue between the bus and a lifecycle would let ``publish`` return before the connection has moved. A reactor is
-instead called inside the fan-out, where nothing can come between or be cancelled halfway, and must not wait; what it then wants
-to publish it publishes in :meth:`Reactor.carry_out`, which may wait and may be cancelled.
+instead called inside the fan-out, where nothing can come between or be cancelled halfway, and must not wait. What it
+then wants to publish it publishes in :meth:`Reactor.carry_out`, which may wait and may be cancelled.
 """
 
 from __future__ import annotations

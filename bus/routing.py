@@ -6,10 +6,10 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 
 from bus.names import matches, prefixes
-from bus.stream import EventStream, Waiter
+from bus.stream import StreamInbox, Waiter
 from bus.subscription import Subscription
 
-Target = Subscription | EventStream | Waiter
+Target = Subscription | StreamInbox | Waiter
 
 MAX_REMEMBERED_TYPES = 10_000
 """Names may come from outside: no more routes than this are kept."""
@@ -23,7 +23,7 @@ class Route:
     def __init__(self, targets: Iterable[Target]) -> None:
         ordered = sorted(targets, key=lambda target: target.order)
         self.queued = tuple(
-            t for t in ordered if isinstance(t, EventStream) or (isinstance(t, Subscription) and not t.inline)
+            t for t in ordered if isinstance(t, StreamInbox) or (isinstance(t, Subscription) and not t.inline)
         )
         self.inline = tuple(t for t in ordered if isinstance(t, Subscription) and t.inline)
         self.waiters = tuple(t for t in ordered if isinstance(t, Waiter))

@@ -17,41 +17,68 @@ if TYPE_CHECKING:
     from bus.bus import EventBus
 
 
-class EventStream(Inbox):
+class StreamInbox(Inbox):
+    """The bus's end of a stream."""
+
+    __slots__ = ("closed", "events", "wake")
+
+    def __init__(
+        self, pattern: str, order: int, connection_id: str | None, queue_size: int, overflow: Overflow
+    ) -> None:
+        super().__init__(pattern, f"stream of {pattern}", order, connection_id, queue_size, overflow)
+        self.events: deque[Event] = deque()
+        self.wake: anyio.Event | None = None
+        self.closed = False
+
+    def close(self) -> None:
+        """Receive nothing more; what is queued may still be taken."""
+        self.closed = True
+        self.let_all_in()
+        self._ring()
+
+    def _append(self, event: Event) -> None:
+        self.events.append(event)
+        self._ring()
+
+    def _remove_oldest(self) -> Event:
+        self.queued -= 1
+        return self.events.popleft()
+
+    def _ring(self) -> None:
+        if self.wake is not None:
+            self.wake.set()
+            self.wake = None
+
+
+class EventStream:
     """What :meth:`EventBus.stream` returns: every matching event from the moment of that call, in order.
 
     Iterate over it, and leave it by ``async with``, :meth:`aclose`, or by letting go of it. It ends when the bus is
-    closed, after what was queued has been taken. One task at a time may wait for the next event.
+    closed, after what was queued has been taken. One task at a time may wait for the next event. A stream that is kept
+    but not read fills up, and then does what its ``overflow`` says: by default it makes publishers wait.
     """
 
-    __slots__ = ("__weakref__", "_bus", "_closed", "_queue", "_wake")
+    __slots__ = ("_bus", "_inbox")
 
-    def __init__(
-        self,
-        bus: EventBus,
-        pattern: str,
-        order: int,
-        connection_id: str | None,
-        queue_size: int,
-        overflow: Overflow,
-    ) -> None:
-        super().__init__(pattern, f"stream of {pattern}", order, connection_id, queue_size, overflow)
+    def __init__(self, bus: EventBus, inbox: StreamInbox) -> None:
         self._bus = bus
-        self._queue: deque[Event] = deque()
-        self._wake: anyio.Event | None = None
-        self._closed = False
+        self._inbox = inbox
+
+    def __repr__(self) -> str:
+        return f"<EventStream of {self._inbox.pattern!r}, {self._inbox.queued} queued>"
 
     def __aiter__(self) -> Self:
         return self
 
     async def __anext__(self) -> Event:
-        while not self._queue:
-            if self._closed:
+        inbox = self._inbox
+        while not inbox.events:
+            if inbox.closed:
                 raise StopAsyncIteration
-            self._wake = wake = anyio.Event()
+            inbox.wake = wake = anyio.Event()
             await wake.wait()
-        event = self._queue.popleft()
-        self.taken()
+        event = inbox.events.popleft()
+        inbox.taken()
         return event
 
     async def __aenter__(self) -> Self:
@@ -62,34 +89,17 @@ class EventStream(Inbox):
 
     async def aclose(self) -> None:
         """Receive nothing more. Idempotent."""
-        self._queue.clear()
-        self.close()
+        self._inbox.events.clear()
+        self._close()
 
-    def close(self) -> None:
-        """Receive nothing more; what is queued may still be taken."""
-        if not self._closed:
-            self._closed = True
-            self._bus.remove(self)
-            self.let_all_in()
-            self._ring()
+    def _close(self) -> None:
+        if not self._inbox.closed:
+            self._bus.remove(self._inbox)
+            self._inbox.close()
 
-    def __del__(self) -> None:
-        # `async for … break` without `async with` is natural; a forgotten stream must not make publishers wait.
-        if hasattr(self, "_closed"):
-            self.close()
-
-    def _append(self, event: Event) -> None:
-        self._queue.append(event)
-        self._ring()
-
-    def _remove_oldest(self) -> Event:
-        self.queued -= 1
-        return self._queue.popleft()
-
-    def _ring(self) -> None:
-        if self._wake is not None:
-            self._wake.set()
-            self._wake = None
+    # `async for … break` without `async with` is natural; a stream that nobody holds must not make publishers wait.
+    # The bus holds only the inbox, so letting go of the stream comes here at once.
+    __del__ = _close
 
 
 class Waiter:
