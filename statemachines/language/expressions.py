@@ -10,6 +10,7 @@ bound.
 from __future__ import annotations
 
 import ast
+import warnings
 from collections.abc import Iterator
 
 from attrs import field, frozen
@@ -54,16 +55,15 @@ def parse_expression(text: str) -> Expression:
     """
     if len(text) > MAX_LENGTH:
         raise ExpressionError(f"the expression is longer than {MAX_LENGTH} characters", 0)
-    try:
-        tree = ast.parse(text.strip(), mode="eval").body
-    except SyntaxError as error:
-        raise ExpressionError(f"not an expression: {error.msg}", (error.offset or 1) - 1) from None
-    except (RecursionError, MemoryError, ValueError):
-        raise ExpressionError("the expression is nested too deeply", 0) from None
-    reader = _Reader(len(text) - len(text.lstrip()))
+    stripped = text.strip()
+    if not stripped:
+        raise ExpressionError("the expression is empty: write a guard such as all_ready, or remove the key", 0)
+    indent = len(text) - len(text.lstrip())
+    tree = _parse(stripped, indent)
+    reader = _Reader(stripped, indent)
     reader.read(tree, 0)
     return Expression(
-        text.strip(),
+        stripped,
         tree,
         dependencies=tuple(reader.dependencies),
         meta=tuple(reader.meta),
@@ -72,10 +72,40 @@ def parse_expression(text: str) -> Expression:
     )
 
 
+def _parse(text: str, indent: int) -> ast.expr:
+    try:
+        with warnings.catch_warnings():  # Python warns of `1 is 1` and '\\d'; here they are refused or harmless
+            warnings.simplefilter("ignore")
+            return ast.parse(text, mode="eval").body
+    except SyntaxError as error:
+        offset = _character(text, error.lineno or 1, (error.offset or 1) - 1)
+        raise ExpressionError(f"not an expression: {error.msg}{_cure(text)}", indent + offset) from None
+    except (RecursionError, MemoryError):
+        raise ExpressionError("the expression is nested too deeply", 0) from None
+    except ValueError:
+        raise ExpressionError("the expression holds a character that is not allowed", 0) from None
+
+
+def _character(text: str, line: int, column: int) -> int:
+    """The offset of the ``column``-th character of a line, counted from 1."""
+    before = text.splitlines(keepends=True)[: line - 1]
+    return min(len("".join(before)) + max(column, 0), len(text))
+
+
+def _cure(text: str) -> str:
+    """What people of other languages write, and what it is here."""
+    for theirs, ours in (("&&", "and"), ("||", "or"), ("!", "not"), ("=", "==")):
+        if theirs in text.replace("!=", "").replace("==", "").replace("<=", "").replace(">=", ""):
+            return f" (write '{ours}', not '{theirs}')"
+    return ""
+
+
 class _Reader:
     """Holds a tree against the allow-list and notes the names that it reads."""
 
-    def __init__(self, indent: int) -> None:
+    def __init__(self, text: str, indent: int) -> None:
+        self.lines = text.splitlines(keepends=True)
+        self.text = text
         self.indent = indent
         self.nodes = 0
         self.dependencies: list[tuple[str, int]] = []
@@ -171,4 +201,7 @@ class _Reader:
         self.states.append((argument.value, self._offset(argument)))
 
     def _offset(self, node: ast.expr) -> int:
-        return self.indent + node.col_offset
+        # ast counts columns in bytes of UTF-8; people and editors count characters.
+        line = self.lines[node.lineno - 1] if node.lineno <= len(self.lines) else ""
+        column = len(line.encode()[: node.col_offset].decode("utf-8", "replace"))
+        return self.indent + _character(self.text, node.lineno, column)

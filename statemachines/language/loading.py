@@ -1,8 +1,8 @@
 """From a name, a path or a text to a checked :class:`Definition`, or to every problem that it has.
 
 Three checks follow each other: the text is YAML (``source``), its values have the right shape (``vocabulary``), and
-what they say makes sense (``rules``). A fault in one part does not hide those in others: the wrong parts are taken out, and
-the rules run over what remains.
+what they say makes sense (``rules``). A fault in one part does not hide those in others: the wrong parts are taken
+out, and the rules run over what remains.
 """
 
 from __future__ import annotations

@@ -240,7 +240,7 @@ def class_hook(
     """A hook for an attrs class: a mapping with that class's keys, none missing and none unknown.
 
     ``unknown`` may word the refusal of a key better than "unknown key"; ``hooks`` structure single fields their
-    own way. The field ``given`` is no key of the file: its value comes as ``GIVEN`` (a state's name is the key around it).
+    own way. The field ``given`` is no key of the file: its value comes as ``GIVEN``, as a state's name does.
     """
     overrides: dict[str, Any] = {name: override(struct_hook=hook) for name, hook in (hooks or {}).items()}
     build = make_dict_structure_fn(
