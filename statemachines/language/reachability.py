@@ -1,0 +1,44 @@
+"""Which states can be entered at all, judged from the chart alone: guards count as true, any event may come.
+
+``phasebus explore`` answers the same question exactly; here it takes no time and finds the plain mistakes.
+"""
+
+from __future__ import annotations
+
+from statemachines.language.places import Placed, PlacedState
+
+
+def unreachable_states(placed: Placed) -> list[PlacedState]:
+    """The states that no way leads to.
+
+    A state is reachable if it is the initial one of a reachable state (or of the top), the target of a transition or
+    timer of a reachable state, or around a reachable state.
+    """
+    by_id = {found.state.id: found for found in reversed(placed.states)}
+    targets: dict[str, list[str]] = {}
+    for moved in placed.transitions:
+        if moved.transition.target in by_id:
+            targets.setdefault(moved.owner.state.id, []).append(moved.transition.target)
+    reached: set[str] = set()
+    waiting = [state.id for state in placed.definition.states if state.initial]
+    while waiting:
+        current = waiting.pop()
+        if current in reached:
+            continue
+        reached.add(current)
+        found = by_id[current]
+        waiting += [child.id for child in found.state.states if child.initial]
+        waiting += [outer.id for outer in found.around]
+        waiting += targets.get(current, ())
+    return [found for found in placed.states if found.state.id not in reached]
+
+
+def dead_ends(placed: Placed) -> list[PlacedState]:
+    """The non-final leaves with no transition and no timer on them or on any state around them."""
+    return [
+        found
+        for found in placed.states
+        if not found.state.states
+        and not found.state.final
+        and not any(state.transitions or state.after for state in (found.state, *found.around))
+    ]
