@@ -78,8 +78,10 @@ def _parse(text: str, indent: int) -> ast.expr:
             warnings.simplefilter("ignore")
             return ast.parse(text, mode="eval").body
     except SyntaxError as error:
-        offset = _character(text, error.lineno or 1, (error.offset or 1) - 1)
-        raise ExpressionError(f"not an expression: {error.msg}{_cure(text)}", indent + offset) from None
+        # Python reports column 0 for a text that ends before the expression does.
+        offset = _character(text, error.lineno or 1, error.offset - 1) if error.offset else len(text)
+        what = error.msg if error.offset else "it ends too early"
+        raise ExpressionError(f"not an expression: {what}{_cure(text)}", indent + offset) from None
     except (RecursionError, MemoryError):
         raise ExpressionError("the expression is nested too deeply", 0) from None
     except ValueError:

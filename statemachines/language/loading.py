@@ -50,12 +50,9 @@ def check_source(source: Source) -> tuple[Definition | None, list[Problem]]:
     converter = definition_converter()
     definition, faults = attempt(source.data, Definition, converter)
     problems = {*source.problems, *problems_of(faults, source)}
-    if definition is None:
-        rest = salvage(source.data, faults, converter)
-        if rest is not None:
-            problems.update(check_rules(rest, source, [fault.location for fault in faults]))
-    else:
-        problems.update(check_rules(definition, source, ()))
+    rest = salvage(source.data, faults, converter) if definition is None else definition
+    if rest is not None:
+        problems.update(check_rules(rest, source, [*(fault.location for fault in faults), *source.broken]))
     good = definition is not None and all(problem.severity == "warning" for problem in problems)
     return (definition if good else None), sorted(problems)
 

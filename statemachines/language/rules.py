@@ -38,7 +38,7 @@ class Finding:
     message: str
     severity: Literal["error", "warning"] = "error"
     key: bool = False
-    offset: int = 0
+    offset: int | None = None
 
 
 Rule = Callable[[Placed], Iterator[Finding]]
@@ -225,13 +225,18 @@ def eventless_transitions_settle(placed: Placed) -> Iterator[Finding]:
             yield Finding(moved.at, message)
 
 
-def properties_name_what_exists(placed: Placed) -> Iterator[Finding]:
-    """Properties speak of states and actions of this chart."""
+def reachable_states_exist(placed: Placed) -> Iterator[Finding]:
+    """Properties speak of states of this chart."""
     for name, wanted in placed.definition.properties.items():
         state = wanted.always_reachable
         if state is not None and state not in placed.state_ids:
             message = f"unknown state '{state[:60]}'{near(state, placed.state_ids)}"
             yield Finding(("properties", name, "always_reachable"), message)
+
+
+def closed_actions_exist(placed: Placed) -> Iterator[Finding]:
+    """``closes`` speaks of actions of this chart."""
+    for name, wanted in placed.definition.properties.items():
         for first, second in (wanted.closes or {}).items():
             at: Location = ("properties", name, "closes", first)
             for action, is_key in ((first, True), (second, False)):
@@ -254,6 +259,8 @@ def events_say_what_happened(placed: Placed) -> Iterator[Finding]:
 
 def timeouts_are_used(placed: Placed) -> Iterator[Finding]:
     """A timeout that no state waits for is a leftover."""
+    if any(True for _ in timeouts_exist(placed)):  # most likely this one was meant there
+        return
     used = {after.delay for found in placed.states for after in found.state.after}
     for name in placed.definition.timeouts:
         if name not in used:
@@ -289,7 +296,7 @@ RULES: tuple[Rule, ...] = (
     dependencies_have_events,
     expressions_read_what_exists,
     eventless_transitions_settle,
-    properties_name_what_exists,
+    reachable_states_exist,
     events_say_what_happened,
 )
-CHART_RULES: tuple[Rule, ...] = (timeouts_are_used, states_are_reachable, no_state_is_a_dead_end)
+CHART_RULES: tuple[Rule, ...] = (closed_actions_exist, timeouts_are_used, states_are_reachable, no_state_is_a_dead_end)

@@ -37,9 +37,9 @@ class Place:
     column: int
     raw: str | None = None
 
-    def at(self, offset: int) -> tuple[int, int]:
-        """The place ``offset`` characters into the value."""
-        if not offset or self.raw is None:
+    def at(self, offset: int | None) -> tuple[int, int]:
+        """The place ``offset`` characters into the value; of its beginning, quote included, with None."""
+        if offset is None or self.raw is None:
             return self.line, self.column
         return self.line, self.column + _raw_offset(self.raw, offset)
 
@@ -56,16 +56,16 @@ class Source:
     _values: Mapping[Location, Place] = field(factory=dict, repr=False)
     _keys: Mapping[Location, Place] = field(factory=dict, repr=False)
 
-    def position(self, location: Location, *, key: bool = False, offset: int = 0) -> tuple[int, int]:
+    def position(self, location: Location, *, key: bool = False, offset: int | None = None) -> tuple[int, int]:
         """Line and column of the value at ``location`` (or of its key), or of the nearest thing around it."""
         if key and location in self._keys:
-            return self._keys[location].at(0)
+            return self._keys[location].at(None)
         here = location
         while here not in self._values:
             if not here:
                 return 1, 1
             here = here[:-1]
-        return self._values[here].at(offset if here == location else 0)
+        return self._values[here].at(offset if here == location else None)
 
     def problem(
         self,
@@ -74,7 +74,7 @@ class Source:
         *,
         severity: Literal["error", "warning"] = "error",
         key: bool = False,
-        offset: int = 0,
+        offset: int | None = None,
     ) -> Problem:
         """A :class:`Problem` of this file at ``location``."""
         line, column = self.position(location, key=key, offset=offset)
@@ -232,7 +232,9 @@ class _Reader:
         location = self._next_location(event, event.value, is_text=isinstance(value, str))
         if location is not None:
             self._refuse_tag(event, location)
-            self._place(location, self._scalar_place(event), value)
+            # The parser finds an empty value only at the next token, perhaps lines below: point at its key instead.
+            place = self.keys.get(location) if plain and not event.value else None
+            self._place(location, place or self._scalar_place(event), value)
 
     def _open(self, event: Any, container: dict[str, Any] | list[Any]) -> None:
         line, column = _start(event)

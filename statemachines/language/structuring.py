@@ -40,7 +40,9 @@ class Wrong(Exception):
     ``offset`` counts characters into a text. The message follows the quoted name of the part, unless ``whole``.
     """
 
-    def __init__(self, message: str, *at: str | int, key: bool = False, offset: int = 0, whole: bool = False) -> None:
+    def __init__(
+        self, message: str, *at: str | int, key: bool = False, offset: int | None = None, whole: bool = False
+    ) -> None:
         super().__init__(message)
         self.message = message
         self.at = at
@@ -95,7 +97,7 @@ class Fault:
     location: Location
     message: str
     key: bool = False
-    offset: int = 0
+    offset: int | None = None
 
     def problem(self, source: Source) -> Problem:
         return source.problem(self.location, self.message, key=self.key, offset=self.offset)

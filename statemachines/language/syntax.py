@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 from attrs import frozen
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
@@ -78,17 +79,25 @@ def syntax_problem(error: YAMLError, text: str) -> tuple[int, int, str]:
     """Line, column and message for what ruamel could not parse."""
     if not isinstance(error, MarkedYAMLError):
         return 1, 1, "this cannot be read as YAML: check the text"
-    mark = error.problem_mark or error.context_mark
+    mark = _place_of(error)
     line, column = (mark.line + 1, mark.column + 1) if mark is not None else (1, 1)
     tab = _tab_indent(text, line)
     if tab is not None:
         return line, tab, "a tab is used as indentation: use spaces"
     problem = error.problem or error.context or ""
     message = next((cure for part, cure in _CURES if part in problem), f"not YAML: {_one_line(problem)}")
-    opened = error.context_mark
-    if opened is not None and error.context and opened.line + 1 != line:
-        message += f" (what is read here began on line {opened.line + 1})"
     return line, column, message
+
+
+def _place_of(error: MarkedYAMLError) -> Any:
+    """The mark that helps: of what was never closed or finished, its beginning, and else where reading failed."""
+    found, opened = error.problem_mark, error.context_mark
+    if found is None or opened is None:
+        return found or opened
+    problem = error.problem or ""
+    unfinished = any(part in problem for part in ("unexpected end of stream", "could not find expected ':'"))
+    unclosed = "expected ',' or" in problem and opened.line != found.line
+    return opened if unfinished or unclosed else found
 
 
 def line_and_column(text: str, offset: int) -> tuple[int, int]:
