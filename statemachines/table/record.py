@@ -1,0 +1,64 @@
+"""A connection: a small immutable record. A step makes a new one; nothing ever changes one in place."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from attrs import define, frozen
+
+if TYPE_CHECKING:
+    from statemachines.table.layout import TimerSpec
+    from statemachines.table.table import Situation
+
+
+@frozen
+class Identity:
+    """What a connection is registered with. ``timeouts`` overrides the definition's, in seconds."""
+
+    connection_id: str
+    call_id: str | None
+    tenant_id: str | None
+    timeouts: Mapping[str, float] | None
+    metadata: Mapping[str, Any]
+    created_at: float
+
+
+@frozen(eq=False)
+class Timer:
+    """One running timer of one connection; ``deadline`` is on the monotonic clock. Compared by identity."""
+
+    spec: TimerSpec
+    deadline: float
+
+
+@define(eq=False)
+class Record:
+    """Where a connection stands: its configuration, its facts and its timers.
+
+    ``ready``, ``failed`` and ``required`` hold one bit a dependency, ``remembered`` and ``visits`` one entry for each
+    of the layout's. Times are Unix seconds. Never assigned to after it is made: not frozen only because that would
+    triple the cost of making one.
+    """
+
+    identity: Identity
+    situation: Situation
+    ready: int
+    failed: int
+    required: int
+    remembered: tuple[Any, ...]
+    visits: tuple[int, ...]
+    timers: tuple[Timer, ...]
+    since: float
+    updated_at: float
+    """When facts, configuration or timers last changed; ``since`` is when the configuration did."""
+
+    @property
+    def connection_id(self) -> str:
+        """The id that it is registered under."""
+        return self.identity.connection_id
+
+    @property
+    def ended(self) -> bool:
+        """Whether the chart has reached a final state of its top level."""
+        return self.situation.final

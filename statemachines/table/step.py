@@ -1,0 +1,332 @@
+"""One step of one connection: facts, then the table, then timers. Pure: it returns a value and carries out nothing.
+
+step = steps.event(record, event, at=time.time(), now=time.monotonic())
+step.after          # the record to keep
+step.effects        # what to publish and call, in order
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from attrs import define, frozen
+
+from bus.event import Event
+from bus.names import matches
+from statemachines.errors import UnknownDependency, UnknownTimeout, suggestion
+from statemachines.language.definition import Definition, Trigger
+from statemachines.table.compiling import Guard, Value
+from statemachines.table.layout import Layout
+from statemachines.table.record import Identity, Record, Timer
+from statemachines.table.table import CallEffect, Outcome, StepTable
+
+DEPENDENCY_MARKED = "dependency.marked"
+TIMER_FIRED = "timer.fired"
+CREATED = "connection.created"
+
+MAX_REMEMBERED_PLANS = 10_000
+
+
+@define(eq=False)
+class Step:
+    """What an event did to a connection.
+
+    ``before`` is None for the registration. ``during`` holds the facts that the guards saw: those after the event, with
+    the visits from before. Everything else can be read off these.
+    """
+
+    event: Event
+    before: Record | None
+    during: Record
+    after: Record
+    outcome: Outcome
+    layout: Layout
+
+    @property
+    def ignored(self) -> bool:
+        """Whether the event changed nothing at all: no fact, no timer, and no transition was taken."""
+        return self.after is self.before
+
+    @property
+    def changed_configuration(self) -> bool:
+        """Whether the connection is in another configuration than before."""
+        return self.before is not None and self.before.situation is not self.after.situation
+
+    @property
+    def changed_facts(self) -> bool:
+        """Whether a dependency or a remembered value changed."""
+        return self.before is not None and self.during is not self.before
+
+    def facts(self) -> Iterator[tuple[str, Any]]:
+        """The facts that changed: dependencies with ``pending``, ``ready`` or ``failed``, then ``meta.<name>``."""
+        if self.before is None or self.during is self.before:
+            return
+        for name, bit in self.layout.bits.items():
+            status = dependency_status(self.during, bit)
+            if status != dependency_status(self.before, bit):
+                yield name, status
+        for name, old, new in zip(self.layout.remembered, self.before.remembered, self.during.remembered, strict=True):
+            if old is not new and old != new:
+                yield f"meta.{name}", new
+
+    def effects(self) -> Iterator[tuple[str, dict[str, Any] | None]]:
+        """What follows, in order: (event type, payload) to publish, (hook name, None) to call."""
+        for effect in self.outcome.effects:
+            if isinstance(effect, CallEffect):
+                yield effect.name, None
+            else:
+                yield effect.event_type, effect.data(self.during, self.event)
+
+    @property
+    def armed(self) -> tuple[Timer, ...]:
+        """The timers that began with this step, in the order they were armed."""
+        before = self.before.timers if self.before is not None else ()
+        return tuple(timer for timer in self.after.timers if timer not in before)
+
+    @property
+    def cancelled(self) -> tuple[Timer, ...]:
+        """The timers that ended with this step, the one that fired included."""
+        before = self.before.timers if self.before is not None else ()
+        return tuple(timer for timer in before if timer not in self.after.timers)
+
+
+def dependency_status(record: Record, bit: int) -> str:
+    """``ready``, ``failed`` or ``pending``."""
+    return "ready" if record.ready & bit else "failed" if record.failed & bit else "pending"
+
+
+@frozen(eq=False)
+class _DependencyRule:
+    """What an event means for one dependency: under which of these conditions it fails, is lost, is ready."""
+
+    bit: int
+    failed: tuple[Guard | bool, ...]
+    lost: tuple[Guard | bool, ...]
+    ready: tuple[Guard | bool, ...]
+
+
+@frozen(eq=False)
+class Plan:
+    """Everything that the type of an event decides."""
+
+    event_class: int
+    named: bool
+    dependencies: tuple[_DependencyRule, ...]
+    remembered: tuple[tuple[int, Guard | bool, Value], ...]
+
+
+class Steps:
+    """Makes the steps of all connections of one definition."""
+
+    def __init__(self, definition: Definition) -> None:
+        self.definition = definition
+        self.layout = Layout(definition)
+        self.table = StepTable(self.layout)
+        self._plans: dict[str, Plan] = {}
+        self._no_visits = (0,) * len(self.layout.visited)
+        self._nowhere = self.table.situation(())
+
+    # -- the four kinds of step --
+
+    def register(self, identity: Identity, required: int, event: Event, *, at: float, now: float) -> Step:
+        """Enter the initial states. ``at`` is Unix seconds, ``now`` the monotonic clock."""
+        remembered = tuple(identity.metadata.get(name) for name in self.layout.remembered)
+        during = Record(identity, self._nowhere, 0, 0, required, remembered, self._no_visits, (), at, at)
+        outcome = self.table.start(during, event)
+        return self._finish(event, None, during, outcome, at, now)
+
+    def event(self, record: Record, event: Event, *, at: float, now: float) -> Step:
+        """Process an event of the bus."""
+        plan = self._plans.get(event.type) or self.plan(event.type)
+        during = record
+        if plan.dependencies or plan.remembered:
+            during = self._learn(record, event, plan, at)
+        outcome = self.table.step(record.situation, plan.event_class, during, event)
+        if outcome.quiet:
+            return Step(event, record, during, during, outcome, self.layout)
+        return self._finish(event, record, during, outcome, at, now)
+
+    def mark(self, record: Record, dependency: str, event: Event, *, at: float, now: float) -> Step:
+        """Make a dependency ready by hand, as an event ``dependency.marked`` that does just that."""
+        bit = self.bit(dependency)
+        during = record
+        if not record.ready & bit:
+            during = _with_facts(record, record.ready | bit, record.failed & ~bit, record.remembered, at)
+        outcome = self.table.step(record.situation, self.plan(event.type).event_class, during, event)
+        if outcome.quiet:
+            return Step(event, record, during, during, outcome, self.layout)
+        return self._finish(event, record, during, outcome, at, now)
+
+    def fire(self, record: Record, timer: Timer, event: Event, *, at: float, now: float) -> Step:
+        """Let a due timer fire."""
+        timers = tuple(other for other in record.timers if other is not timer)
+        during = Record(
+            record.identity,
+            record.situation,
+            record.ready,
+            record.failed,
+            record.required,
+            record.remembered,
+            record.visits,
+            timers,
+            record.since,
+            at,
+        )
+        outcome = self.table.step(record.situation, timer.spec.event_class, during, event)
+        return self._finish(event, record, during, outcome, at, now)
+
+    def terminate(self, record: Record, event: Event, *, at: float, now: float) -> Step:
+        """Go to the first final state of the top level, or, if there is none, leave all states."""
+        outcome = self.table.step(record.situation, self.layout.termination_class, record, event)
+        return self._finish(event, record, record, outcome, at, now)
+
+    # -- what an event's type decides --
+
+    def plan(self, event_type: str) -> Plan:
+        """Everything that the type of an event decides, worked out once."""
+        found = self._plans.get(event_type)
+        if found is None:
+            found = self._make_plan(event_type)
+            if len(self._plans) >= MAX_REMEMBERED_PLANS:
+                self._plans.clear()
+            self._plans[event_type] = found
+        return found
+
+    def bit(self, dependency: str) -> int:
+        """The bit of a dependency, or :class:`UnknownDependency` with the nearest right name."""
+        try:
+            return self.layout.bits[dependency]
+        except KeyError:
+            raise UnknownDependency(
+                f"{self.definition.name} declares no dependency '{dependency}'"
+                f"{suggestion(dependency, self.layout.bits)}; it declares {', '.join(self.layout.bits) or 'none'}"
+            ) from None
+
+    def check_timeouts(self, timeouts: Mapping[str, float] | None) -> None:
+        """Raise :class:`UnknownTimeout` for a name that the definition does not have."""
+        for name, seconds in (timeouts or {}).items():
+            if name not in self.definition.timeouts:
+                raise UnknownTimeout(
+                    f"{self.definition.name} has no timeout '{name}'{suggestion(name, self.definition.timeouts)}; "
+                    f"it has {', '.join(self.definition.timeouts) or 'none'}"
+                )
+            if not seconds > 0:
+                raise UnknownTimeout(f"the timeout '{name}' must be more than 0 seconds, not {seconds}")
+
+    def _make_plan(self, event_type: str) -> Plan:
+        def conditions(triggers: tuple[Trigger, ...]) -> tuple[Guard | bool, ...]:
+            return tuple(self._condition(trigger) for trigger in triggers if matches(trigger.event, event_type))
+
+        rules = (
+            _DependencyRule(
+                self.layout.bits[name],
+                conditions(dependency.failed_on),
+                conditions(dependency.lost_on),
+                conditions(dependency.ready_on),
+            )
+            for name, dependency in self.definition.dependencies.items()
+        )
+        return Plan(
+            event_class=self.layout.event_class(event_type),
+            named=self.layout.is_named(event_type),
+            dependencies=tuple(rule for rule in rules if rule.failed or rule.lost or rule.ready),
+            remembered=tuple(
+                (number, condition, self.table.compiler.value(remembered.value))
+                for number, remembered in enumerate(self.definition.remember.values())
+                for condition in conditions(remembered.on)
+            ),
+        )
+
+    def _condition(self, trigger: Trigger) -> Guard | bool:
+        return True if trigger.when is None else self.table.compiler.guard(trigger.when)
+
+    # -- the parts of a step --
+
+    def _learn(self, record: Record, event: Event, plan: Plan, at: float) -> Record:
+        """The record with the facts that the event tells. The stronger wins: failed, then lost, then ready."""
+        ready, failed, remembered = record.ready, record.failed, record.remembered
+        for rule in plan.dependencies:
+            if _any(rule.failed, record, event):
+                failed |= rule.bit
+                ready &= ~rule.bit
+            elif _any(rule.lost, record, event):
+                ready &= ~rule.bit
+            elif _any(rule.ready, record, event):
+                ready |= rule.bit
+                failed &= ~rule.bit
+        for number, condition, value in plan.remembered:
+            if condition is True or (condition is not False and condition(record, event)):
+                remembered = (*remembered[:number], value(record, event), *remembered[number + 1 :])
+        if ready == record.ready and failed == record.failed and remembered == record.remembered:
+            return record
+        return _with_facts(record, ready, failed, remembered, at)
+
+    def _finish(
+        self, event: Event, before: Record | None, during: Record, outcome: Outcome, at: float, now: float
+    ) -> Step:
+        timers, visits = during.timers, during.visits
+        if outcome.touches_timers:
+            timers = self._timers(during, outcome, now)
+        if outcome.touches_visits:
+            visits = self._visits(visits, outcome)
+        moved = before is None or before.situation is not outcome.situation
+        after = Record(
+            during.identity,
+            outcome.situation,
+            during.ready,
+            during.failed,
+            during.required,
+            during.remembered,
+            visits,
+            timers,
+            at if moved else during.since,
+            at,
+        )
+        return Step(event, before, during, after, outcome, self.layout)
+
+    def _timers(self, record: Record, outcome: Outcome, now: float) -> tuple[Timer, ...]:
+        left = set(outcome.exited)
+        timers = [timer for timer in record.timers if timer.spec.state not in left]
+        active = set(outcome.situation.states)
+        for number, state in enumerate(outcome.entered):
+            # A state may be entered, left and entered again in one step: only its last visit lasts.
+            if state in active and state not in outcome.entered[number + 1 :]:
+                for spec in self.layout.timers_of.get(state, ()):
+                    timers.append(Timer(spec, now + self._delay(record, spec.after.delay)))
+        return tuple(timers)
+
+    def _delay(self, record: Record, delay: float | str) -> float:
+        if not isinstance(delay, str):
+            return delay
+        overridden = (record.identity.timeouts or {}).get(delay)
+        return self.definition.timeouts[delay] if overridden is None else overridden
+
+    def _visits(self, visits: tuple[int, ...], outcome: Outcome) -> tuple[int, ...]:
+        counts = list(visits)
+        for entered in outcome.entered:
+            for number, state in enumerate(self.layout.visited):
+                if state == entered:
+                    counts[number] += 1
+                elif self.layout.parent[state] == entered:
+                    counts[number] = 0
+        return tuple(counts)
+
+
+def _with_facts(record: Record, ready: int, failed: int, remembered: tuple[Any, ...], at: float) -> Record:
+    return Record(
+        record.identity,
+        record.situation,
+        ready,
+        failed,
+        record.required,
+        remembered,
+        record.visits,
+        record.timers,
+        record.since,
+        at,
+    )
+
+
+def _any(conditions: tuple[Guard | bool, ...], record: Record, event: Event) -> bool:
+    return any(c is True or (c is not False and c(record, event)) for c in conditions)

@@ -1,0 +1,247 @@
+"""The step table: what python-statemachine did once, remembered for ever.
+
+A case is (configuration, event class). Its entry is a decision tree: each branch asks one guard, each leaf is an
+:class:`Outcome`. The first time that a case comes up with guards answered in a new way, the chart is put into that
+configuration and sent the event; the guards that it asks, in order, with their answers, are the new path. From then on
+the case costs a list look-up and a guard call or two.
+
+Facts stand still during a step, so a guard that is asked twice answers the same and stands in the tree once. The answer
+of ``In('state')`` does depend on where the chart is just then, but on nothing else: it becomes a literal of the guard.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from attrs import define, frozen
+
+from bus.event import Event
+from statemachines.errors import StepNeverSettles
+from statemachines.language.definition import Action, Publish
+from statemachines.language.expressions import Expression
+from statemachines.table.chart import Chart, Happening, NeverSettles, Trace
+from statemachines.table.compiling import Compiler, Guard
+from statemachines.table.layout import Layout
+from statemachines.table.record import Record
+
+
+@frozen(eq=False)
+class PublishEffect:
+    """Publish an event; ``data`` evaluates its payload from the facts of the step."""
+
+    event_type: str
+    data: Callable[[Record, Event], dict[str, Any]]
+
+
+@frozen
+class CallEffect:
+    """Call a hook."""
+
+    name: str
+
+
+Effect = PublishEffect | CallEffect
+
+
+class Situation:
+    """A configuration that a connection can be in, and the cases known of it."""
+
+    __slots__ = ("cases", "configuration", "final", "phase", "states")
+
+    def __init__(self, states: tuple[int, ...], layout: Layout) -> None:
+        self.states = states
+        self.configuration: tuple[str, ...] = tuple(layout.ids[state] for state in states)
+        self.phase: str = layout.phase(states)
+        self.final: bool = not states or not layout.top_level_finals.isdisjoint(states)
+        self.cases: list[Branch | Outcome | Endless | None] = [None] * layout.number_of_classes
+
+    def __repr__(self) -> str:
+        return f"<Situation {self.phase}>"
+
+
+@frozen(eq=False)
+class Outcome:
+    """What a step does: where it leads, and its effects in order.
+
+    ``exited`` and ``entered`` are states, ``transitions`` numbers of ``Chart.transitions``, each in the order that it
+    happened. ``quiet`` means that no transition was taken.
+    """
+
+    situation: Situation
+    exited: tuple[int, ...]
+    transitions: tuple[int, ...]
+    entered: tuple[int, ...]
+    effects: tuple[Effect, ...]
+    quiet: bool
+    touches_timers: bool
+    touches_visits: bool
+
+
+@define(eq=False)
+class Branch:
+    """A guard, and what follows from each of its answers as far as known."""
+
+    guard: Guard
+    if_true: Branch | Outcome | Endless | None = None
+    if_false: Branch | Outcome | Endless | None = None
+
+
+@frozen
+class Endless:
+    """A step whose eventless transitions go in a circle."""
+
+
+Node = Branch | Outcome | Endless
+Path = list[tuple[Guard, bool]]
+
+
+class StepTable:
+    """The table of one definition. ``hits`` and ``misses`` count how often the chart was not asked, and was."""
+
+    def __init__(self, layout: Layout) -> None:
+        self.layout = layout
+        self.compiler = Compiler(layout)
+        self.chart = Chart(layout)
+        self.hits = 0
+        self.misses = 0
+        self._situations: dict[tuple[int, ...], Situation] = {}
+        self._guards: dict[tuple[str, tuple[bool, ...]], Guard | bool] = {}
+        self._start: Node | None = None
+        self._effects = {
+            ("enter", number): self._compile(state.enter) for number, state in enumerate(layout.states)
+        } | {("exit", number): self._compile(state.exit) for number, state in enumerate(layout.states)}
+        for number, transition in enumerate(self.chart.transitions):
+            self._effects["transition", number] = self._compile(transition.on)
+
+    def start(self, record: Record, event: Event) -> Outcome:
+        """What entering the initial states does. ``record`` holds the facts; its situation does not matter."""
+        outcome, self._start = self._resolve(self._start, None, 0, record, event)
+        return outcome
+
+    def step(self, situation: Situation, event_class: int, record: Record, event: Event) -> Outcome:
+        """What an event of a class does in a situation, under the facts of ``record`` and the event's payload.
+
+        :raises StepNeverSettles: eventless transitions go in a circle
+        """
+        node = situation.cases[event_class]
+        while type(node) is Branch:
+            node = node.if_true if node.guard(record, event) else node.if_false
+        if type(node) is Outcome:
+            self.hits += 1
+            return node
+        outcome, situation.cases[event_class] = self._resolve(
+            situation.cases[event_class], situation, event_class, record, event
+        )
+        return outcome
+
+    def situation(self, states: tuple[int, ...]) -> Situation:
+        """The one object that stands for a configuration."""
+        found = self._situations.get(states)
+        if found is None:
+            found = self._situations[states] = Situation(states, self.layout)
+        return found
+
+    # -- filling --
+
+    def _resolve(
+        self, root: Node | None, situation: Situation | None, event_class: int, record: Record, event: Event
+    ) -> tuple[Outcome, Node]:
+        """Ask the chart, and add what it says to the tree; returns the outcome and the tree's new root."""
+        path: Path = []
+        answers: dict[Guard, bool] = {}
+
+        def decide(expression: Expression, active: Sequence[int]) -> bool:
+            guard = self._guard(expression, active)
+            if isinstance(guard, bool):
+                return guard
+            if guard not in answers:
+                answers[guard] = guard(record, event)
+                path.append((guard, answers[guard]))
+            return answers[guard]
+
+        self.misses += 1
+        leaf: Outcome | Endless
+        try:
+            if situation is None:
+                trace = self.chart.start(decide)
+            else:
+                trace = self.chart.step(situation.states, event_class, decide)
+            leaf = self._outcome(trace)
+        except NeverSettles:
+            leaf = Endless()
+        root = _grown(root, path, leaf)
+        if isinstance(leaf, Endless):
+            if situation is None:
+                self._start = root
+            else:
+                situation.cases[event_class] = root
+            where = "at the start" if situation is None else f"in {situation.phase} on {event.type}"
+            raise StepNeverSettles(
+                f"{self.layout.definition.name}: {where}, the transitions without an event never settle; "
+                "the event was not applied. Give one of them a guard that its own target makes false"
+            )
+        return leaf, root
+
+    def _guard(self, expression: Expression, active: Sequence[int]) -> Guard | bool:
+        inside = {name: self.layout.index[name] in active for name, _ in expression.states}
+        key = (expression.text, tuple(inside.values()))
+        guard = self._guards.get(key)
+        if guard is None:
+            guard = self._guards[key] = self.compiler.guard(expression, inside)
+        return guard
+
+    def _outcome(self, trace: Trace) -> Outcome:
+        def numbers(kind: str) -> tuple[int, ...]:
+            return tuple(number for happened, number in trace.happenings if happened == kind)
+
+        exited, entered = numbers("exit"), numbers("enter")
+        moved = {*exited, *entered}
+        return Outcome(
+            situation=self.situation(trace.states),
+            exited=exited,
+            transitions=numbers("transition"),
+            entered=entered,
+            effects=tuple(effect for happening in trace.happenings for effect in self._effects[happening]),
+            quiet=not trace.happenings,
+            touches_timers=not moved.isdisjoint(self.layout.timers_of),
+            touches_visits=bool(entered and self.layout.visited),
+        )
+
+    def _compile(self, actions: tuple[Action, ...]) -> tuple[Effect, ...]:
+        return tuple(
+            PublishEffect(action.event, self._payload(action.data))
+            if isinstance(action, Publish)
+            else CallEffect(action.name)
+            for action in actions
+        )
+
+    def _payload(self, data: Any) -> Callable[[Record, Event], Any]:
+        if isinstance(data, Expression):
+            return self.compiler.value(data)
+        if isinstance(data, dict):
+            fields = {name: self._payload(value) for name, value in data.items()}
+            return lambda record, event: {name: make(record, event) for name, make in fields.items()}
+        if isinstance(data, list | tuple):
+            items = [self._payload(value) for value in data]
+            return lambda record, event: [make(record, event) for make in items]
+        return lambda record, event: data
+
+
+def _grown(root: Node | None, path: Path, leaf: Outcome | Endless) -> Node:
+    """The tree with one more path in it."""
+    if not path:
+        return leaf
+    guard, answer = path[0]
+    if root is None:
+        root = Branch(guard)
+    assert isinstance(root, Branch), "the chart asked more guards than the last time"
+    assert root.guard is guard, "the chart asked another guard than the last time"
+    if answer:
+        root.if_true = _grown(root.if_true, path[1:], leaf)
+    else:
+        root.if_false = _grown(root.if_false, path[1:], leaf)
+    return root
+
+
+__all__ = ["Branch", "CallEffect", "Effect", "Happening", "Outcome", "PublishEffect", "Situation", "StepTable"]
