@@ -24,7 +24,6 @@ from types import TracebackType
 from typing import Any, Self, overload
 
 import anyio
-from anyio.abc import TaskGroup, TaskStatus
 
 from bus.causality import caused_by, handling, next_depth
 from bus.errors import BusClosed, InvalidEvent, PhasebusError, QueueFull
@@ -38,6 +37,7 @@ from bus.routing import Route, Routes
 from bus.statistics import BusStatistics
 from bus.stream import EventStream, StreamInbox, Waiter
 from bus.subscription import Handler, Lane, Subscription
+from bus.workers import Workers
 
 logger = logging.getLogger("phasebus.bus")
 
@@ -68,8 +68,7 @@ class EventBus:
         self._routes = Routes()
         self._reactors: tuple[Reactor, ...] = ()
         self._lines: dict[str | None, anyio.Lock] = {}
-        self._owner: TaskGroup
-        self._tasks: TaskGroup | None = None
+        self._workers: Workers | None = None
         self._closed = False
         self._order = 0
         self._pending = 0
@@ -82,39 +81,29 @@ class EventBus:
     # -- life ---------------------------------------------------------------------------------------------------------
 
     async def __aenter__(self) -> Self:
-        if self._tasks is not None or self._closed:
+        if self._workers is not None or self._closed:
             raise BusClosed("a bus can be entered only once")
-        self._owner = await anyio.create_task_group().__aenter__()
-        await self._owner.start(self._run)
+        self._workers = await Workers().__aenter__()
         for target in self._routes:
             if isinstance(target, Subscription):
                 self._start(target.lanes)
         return self
 
-    async def _run(self, *, task_status: TaskStatus[None]) -> None:
-        # The workers have a group of their own, so that closing the bus cancels them and not the code in `async with`.
-        async with anyio.create_task_group() as self._tasks:
-            task_status.started()
-            await anyio.sleep_forever()
-
     async def __aexit__(
         self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
     ) -> bool | None:
+        assert self._workers is not None
         try:
             if exc_type is None:
                 await self.aclose()
         finally:
             self._shut()
-            # An error of the user's own code comes out as it is, not wrapped in the task group's ExceptionGroup.
-            if isinstance(exc, anyio.get_cancelled_exc_class()):
-                swallowed = await self._owner.__aexit__(exc_type, exc, traceback)
-            else:
-                swallowed = await self._owner.__aexit__(None, None, None)
-        return swallowed if isinstance(exc, anyio.get_cancelled_exc_class()) else None
+            swallowed = await self._workers.__aexit__(exc_type, exc, traceback)
+        return swallowed
 
     async def aclose(self) -> None:
         """Refuse new events, let what is queued be handled (``close_timeout`` at most), then stop. Idempotent."""
-        if self._closed or self._tasks is None:
+        if self._closed or self._workers is None:
             self._closed = True
             return
         self._closed = True
@@ -193,7 +182,7 @@ class EventBus:
         self._count(event_type)
 
     async def _publish(self, event: Event) -> None:
-        if self._tasks is None or (self._closed and handling.get() is None):
+        if self._workers is None or (self._closed and handling.get() is None):
             raise BusClosed(
                 "the bus is closed" if self._closed else "the bus is not running: enter it with 'async with EventBus()'"
             )
@@ -247,7 +236,7 @@ class EventBus:
                     for inbox in self._routes.find(event.type, event.connection_id).queued:
                         await inbox.reserve()
                         held.append(inbox)
-                    if self._tasks is None or self._closed:
+                    if self._workers is None or self._closed:
                         raise BusClosed("the bus was closed while this event waited for room in a queue")
                     # The reserved places are given back and taken in one breath: nobody can come between.
                     for inbox in held:
@@ -386,7 +375,7 @@ class EventBus:
         )
         subscription.deliver_through(self._delivery_chain(subscription))
         self._routes.add(subscription)
-        if self._tasks is not None:
+        if self._workers is not None:
             self._start(subscription.lanes)
         return subscription
 
@@ -571,9 +560,9 @@ class EventBus:
         return chain
 
     def _start(self, lanes: Iterable[Lane]) -> None:
-        assert self._tasks is not None
+        assert self._workers is not None
         for lane in lanes:
-            self._tasks.start_soon(lane.work, name=f"phasebus: {lane.subscription.name}")
+            self._workers.start_soon(lane.work, name=f"phasebus: {lane.subscription.name}")
 
     def _shut(self) -> None:
         self._closed = True
@@ -582,8 +571,8 @@ class EventBus:
                 target.cancel()
             else:
                 target.close()
-        if self._tasks is not None:
-            self._tasks.cancel_scope.cancel()
+        if self._workers is not None:
+            self._workers.stop()
 
     def _checked(self, pattern: str) -> str:
         pattern = str(pattern)
