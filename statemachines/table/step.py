@@ -126,6 +126,19 @@ class Steps:
         self._plans: dict[str, Plan] = {}
         self._no_visits = (0,) * len(self.layout.visited)
         self._nowhere = self.table.situation(())
+        self.blank = Record(
+            Identity("", None, None, None, {}, 0.0),
+            self._nowhere,
+            0,
+            0,
+            0,
+            (None,) * len(self.layout.remembered),
+            self._no_visits,
+            (),
+            0.0,
+            0.0,
+        )
+        """A record of nobody, for conditions that are asked before there is a connection."""
 
     # -- the four kinds of step --
 

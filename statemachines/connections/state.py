@@ -1,0 +1,55 @@
+"""What a caller sees of a connection: a value, taken at one moment."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from attrs import frozen
+
+from statemachines.table.layout import Layout
+from statemachines.table.record import Record
+from statemachines.table.step import dependency_status
+
+
+@frozen
+class ConnectionState:
+    """A connection as it stood when this was taken. Times are Unix seconds.
+
+    :ivar phase: the active leaf's id; empty when all states were left
+    :ivar configuration: all active states, in document order
+    :ivar dependencies: every declared dependency with ``pending``, ``ready`` or ``failed``
+    :ivar ready_conditions: the dependencies that this connection requires, and whether each is ready
+    :ivar metadata: what it was registered with, and what it remembered since
+    """
+
+    id: str
+    call_id: str | None
+    tenant_id: str | None
+    phase: str
+    configuration: tuple[str, ...]
+    dependencies: Mapping[str, str]
+    ready_conditions: Mapping[str, bool]
+    created_at: float
+    updated_at: float
+    metadata: Mapping[str, Any]
+
+
+def state_of(record: Record, layout: Layout) -> ConnectionState:
+    """The record as callers see it."""
+    identity = record.identity
+    remembered = {
+        name: value for name, value in zip(layout.remembered, record.remembered, strict=True) if value is not None
+    }
+    return ConnectionState(
+        id=identity.connection_id,
+        call_id=identity.call_id,
+        tenant_id=identity.tenant_id,
+        phase=record.situation.phase,
+        configuration=record.situation.configuration,
+        dependencies={name: dependency_status(record, bit) for name, bit in layout.bits.items()},
+        ready_conditions={name: bool(record.ready & bit) for name, bit in layout.bits.items() if record.required & bit},
+        created_at=identity.created_at,
+        updated_at=record.updated_at,
+        metadata={**identity.metadata, **remembered},
+    )
