@@ -58,6 +58,8 @@ def parse_expression(text: str) -> Expression:
     stripped = text.strip()
     if not stripped:
         raise ExpressionError("the expression is empty: write a guard such as all_ready, or remove the key", 0)
+    if "\0" in text:
+        raise ExpressionError("the expression holds a character that is not allowed", text.index("\0"))
     indent = len(text) - len(text.lstrip())
     tree = _parse(stripped, indent)
     reader = _Reader(stripped, indent)

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from importlib import resources
 from pathlib import Path
 
-from statemachines.errors import DefinitionError, Problem, suggestion
+from statemachines.errors import DefinitionError, Problem
+from statemachines.language.names import nearest
 
 # A wheel carries the definitions inside the package; a checkout has them beside it.
 _INSIDE = "definitions"
@@ -31,7 +32,7 @@ def find_definition(name_or_path: str | Path) -> Path:
     if os.path.exists(name_or_path):
         return Path(name_or_path)
     known = shipped_definitions()
-    hint = suggestion(name_or_path, known)
+    hint = nearest(name_or_path, known)
     message = f"no definition is called '{name_or_path}'{hint}: shipped are {', '.join(known)}, or give a path"
     raise DefinitionError([Problem(name_or_path, 1, 1, "error", message)])
 

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import keyword
 import re
+from collections.abc import Collection
+from itertools import islice
+
+from statemachines.errors import suggestion
 
 NAME = re.compile(r"[a-z][a-z0-9_]*", re.ASCII)
 EVENT = re.compile(r"[a-z][a-z0-9_]*(?:\.[a-z][a-z0-9_]*)+", re.ASCII)
 PATTERN = re.compile(r"(?:[a-z][a-z0-9_]*\.)+\*|\*", re.ASCII)
 MAX_NAME = 200
+_MANY, _COMPARED, _FEW = 100, 30, 8
 
 RESERVED = frozenset({"event", "data", "meta", "visits", "all_ready", "any_failed", "In"})
 
@@ -43,6 +48,24 @@ def is_pattern(text: str) -> bool:
 def is_reserved(text: str) -> bool:
     """Whether ``text`` already means something in an expression, so that no dependency can be called it."""
     return text in RESERVED or keyword.iskeyword(text)
+
+
+def nearest(name: str, known: Collection[str]) -> str:
+    """`` (did you mean 'ready'?)`` when a known name is near, else nothing.
+
+    Comparing costs some 30 µs a name, so that of very many only those of like length and first letter are compared:
+    a file with thousands of wrong names must not take minutes to refuse.
+    """
+    if len(known) > _MANY:
+        like = (other for other in known if other[:1] == name[:1] and abs(len(other) - len(name)) <= 2)
+        known = list(islice(like, _COMPARED))
+    return suggestion(name, known)
+
+
+def near(name: str, known: Collection[str]) -> str:
+    """The nearest right name, or the right ones if none is near and they are few."""
+    hint = nearest(name, known)
+    return hint or (f": there is {', '.join(sorted(known))}" if 0 < len(known) <= _FEW else "")
 
 
 def near_name(text: str) -> str:

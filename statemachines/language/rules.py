@@ -12,7 +12,7 @@ from typing import Literal
 
 from attrs import frozen
 
-from statemachines.errors import Problem, suggestion
+from statemachines.errors import Problem
 from statemachines.language.definition import Definition, State
 from statemachines.language.expressions import Expression
 from statemachines.language.names import (
@@ -21,12 +21,13 @@ from statemachines.language.names import (
     is_name,
     is_pattern,
     is_reserved,
+    near,
     near_name,
+    nearest,
     says_what_happened,
 )
 from statemachines.language.places import Placed
 from statemachines.language.reachability import dead_ends, unreachable_states
-from statemachines.language.shorthands import near
 from statemachines.language.source import Location, Source
 
 
@@ -47,23 +48,37 @@ Rule = Callable[[Placed], Iterator[Finding]]
 def check_rules(definition: Definition, source: Source, faulty: Collection[Location]) -> list[Problem]:
     """What all rules find, without what only follows from the parts that are known to be ``faulty``."""
     placed = Placed(definition, source)
+    known = _Faulty.of(faulty)
     rules = RULES if faulty else RULES + CHART_RULES
     return [
         source.problem(found.location, found.message, severity=found.severity, key=found.key, offset=found.offset)
         for rule in rules
         for found in rule(placed)
-        if not source.is_broken(found.location) and not _follows_from(found.location, faulty)
+        if not source.is_broken(found.location) and not known.explains(found.location)
     ]
 
 
-def _follows_from(location: Location, faulty: Collection[Location]) -> bool:
-    """Whether a finding lies in a faulty part, or is about something that a faulty part is missing from."""
-    for wrong in faulty:
-        if location[: len(wrong)] == wrong and wrong:
-            return True
-        if wrong[: len(location)] == location and (location[-1:] != ("states",) or wrong[-1] == "initial"):
-            return True
-    return False
+@frozen
+class _Faulty:
+    """Which findings only follow from faulty parts: those inside one, and those about what one is missing from."""
+
+    parts: frozenset[Location]
+    around: frozenset[Location]
+
+    @classmethod
+    def of(cls, parts: Collection[Location]) -> _Faulty:
+        around = {
+            wrong[:length]
+            for wrong in parts
+            for length in range(len(wrong) + 1)
+            # Siblings are judged together for their `initial` only, whatever else is wrong inside one of them.
+            if wrong[length - 1 : length] != ("states",) or wrong[-1] == "initial"
+        }
+        return cls(frozenset(parts), frozenset(around))
+
+    def explains(self, location: Location) -> bool:
+        inside = any(location[:length] in self.parts for length in range(1, len(location) + 1))
+        return inside or location in self.around
 
 
 def names_are_well_formed(placed: Placed) -> Iterator[Finding]:
@@ -204,7 +219,7 @@ def _meant(name: str, placed: Placed) -> str:
     if name in placed.declared("remember"):
         return f" (did you mean 'meta.{name}'?)"
     known = [*placed.declared("dependencies"), *(RESERVED - {"In"})]
-    if hint := suggestion(name, known):
+    if hint := nearest(name, known):
         return hint
     if name in placed.state_ids:
         return f" (did you mean In('{name}')?)"

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from statemachines.errors import suggestion
 from statemachines.language.definition import Action, Call, Publish, Trigger
 from statemachines.language.durations import shortened
 from statemachines.language.expressions import Expression
@@ -215,10 +214,3 @@ def payload_expressions(data: Any, base: Location) -> Iterator[tuple[Expression,
     elif isinstance(data, list):
         for index, part in enumerate(data):
             yield from payload_expressions(part, (*base, index))
-
-
-def near(name: str, known: Any) -> str:
-    """The nearest right name, or the right ones if none is near and they are few."""
-    hint = suggestion(name, known)
-    names = sorted(known)
-    return hint or (f": there is {', '.join(names)}" if 0 < len(names) <= 8 else "")

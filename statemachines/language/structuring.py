@@ -20,9 +20,10 @@ from cattrs import Converter
 from cattrs.errors import AttributeValidationNote, BaseValidationError, IterableValidationNote
 from cattrs.gen import make_dict_structure_fn, override
 
-from statemachines.errors import ExpressionError, Problem, suggestion
+from statemachines.errors import ExpressionError, Problem
 from statemachines.language.durations import DurationError, parse_duration
 from statemachines.language.expressions import Expression, parse_expression
+from statemachines.language.names import nearest
 from statemachines.language.scalars import describe
 from statemachines.language.source import Location, Source
 
@@ -301,7 +302,7 @@ def check_keys(
     """Note each key of ``value`` that is not among ``known``, with the nearest right one."""
     for key in value:
         if key not in known:
-            hint = suggestion(key, known) or f": the keys here are {', '.join(known)}"
+            hint = nearest(key, known) or f": the keys here are {', '.join(known)}"
             faults.add(unknown(key) or f"unknown key '{key}'{hint}", key, key=True, whole=True)
 
 
