@@ -64,6 +64,14 @@ class UnknownTimeout(PhasebusError):
     """A registration overrides a timeout that the definition does not name."""
 
 
+class UnknownHook(PhasebusError):
+    """A hook that no action of the definition calls."""
+
+
+class UnknownPhase(PhasebusError):
+    """A phase that is no state of the definition."""
+
+
 class ConnectionEnded(PhasebusError):
     """The connection ended without reaching what was waited for."""
 

@@ -93,6 +93,10 @@ class Connections:
         """What went wrong with this connection's events lately, the latest last."""
         return tuple(self._notes.get(connection_id, ()))
 
+    def holder(self, call_id: str | None) -> str | None:
+        """The id of the connection that holds a call id."""
+        return None if call_id is None else self._by_call_id.get(call_id)
+
     def names(self, event_type: str) -> bool:
         """Whether the definition names events of this type."""
         return self.steps.plan(event_type).named
@@ -168,7 +172,7 @@ class Connections:
         return min(deadlines, default=None)
 
     def fire_next(self, *, at: float, now: float) -> list[Reaction] | None:
-        """Do the one thing that is due next: a timer, an early event's end, a connection to forget. None if nothing is."""
+        """Do the one thing that is due next: a timer, an early event's end, a connection to forget. None if nothing."""
         timer_due = self._timers.next_deadline()
         early_due = self.early.next_deadline()
         if timer_due is not None and timer_due <= now and (early_due is None or timer_due <= early_due):

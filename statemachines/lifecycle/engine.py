@@ -1,0 +1,328 @@
+"""The machinery of a live lifecycle: what it is to the bus and to the clock.
+
+The way of an event here: the bus hands it over inside its fan-out (:meth:`Engine.receive`); facts and table make the
+step, at once and without waiting; its effects go to the connection's outbox; the publisher's task carries them out before
+``publish`` returns. When that task is cancelled, or was no publisher's but a timer's, a worker of the lifecycle takes the
+outbox over. So a connection's effects are published in order, each once, whatever becomes of the publisher.
+
+Everything runs in one event loop and every step is one piece of code that never waits: no lock is needed anywhere.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from collections.abc import Callable
+from inspect import isawaitable
+from typing import Any
+
+import anyio
+from attrs import evolve
+
+from bus.bus import EventBus
+from bus.causality import caused_by, handling
+from bus.errors import PhasebusError
+from bus.event import Event
+from bus.workers import Workers
+from statemachines.connections.connections import NOT_ADDRESSED, Connections
+from statemachines.connections.reaction import Reaction
+from statemachines.connections.state import state_of
+from statemachines.language.definition import Definition
+from statemachines.lifecycle.clock import Clock
+from statemachines.lifecycle.lanes import Lanes
+from statemachines.lifecycle.outbox import (
+    UNKNOWN,
+    Failure,
+    HookCall,
+    Item,
+    News,
+    Outbox,
+    Publication,
+    items_of,
+    unknown_news,
+)
+from statemachines.lifecycle.watching import Watchers
+from statemachines.table.step import Step
+
+logger = logging.getLogger("phasebus.lifecycle")
+
+Hook = Callable[[Event], Any]
+"""A function of the event that led to the call; ``async`` or plain. Its ``connection_id`` is always set."""
+Observer = Callable[[Reaction], None]
+
+
+class Engine:
+    """Steps connections as events and time come in, and carries out what follows."""
+
+    def __init__(self, bus: EventBus, definition: Definition, clock: Clock) -> None:
+        self.definition = definition
+        self.connections = Connections(definition)
+        self.layout = self.connections.layout
+        self.hooks: dict[str, Hook] = {}
+        self.watchers = Watchers()
+        self.observers: list[Observer] = []
+        self._bus = bus
+        self._clock = clock
+        self._lanes: Lanes | None = None
+        self._stopped = False
+        self._missing_hooks: set[str] = set()
+        self._outboxes: dict[str, Outbox] = {}
+        self._unfinished = 0
+        self._next_known: float | None = None
+        self._rescheduled = anyio.Event()
+
+    def start(self, workers: Workers) -> None:
+        """Begin to work, in tasks of ``workers``."""
+        self._lanes = Lanes(workers, f"phasebus: {self.definition.name}")
+        workers.start_soon(self._clock.drive, self, name=f"phasebus: timers of {self.definition.name}")
+
+    def stop(self) -> None:
+        """Begin nothing more. What is not carried out by now never will be."""
+        self._stopped = True
+        self.watchers.close()
+        self._bus.finished(self._unfinished)
+        self._unfinished = 0
+
+    async def quiet(self) -> None:
+        """Wait until all effects and hooks are done."""
+        while self._outboxes or (self._lanes is not None and self._lanes.busy):
+            assert self._lanes is not None
+            await self._lanes.quiet()
+
+    def times(self) -> tuple[float, float]:
+        """Unix and monotonic time, after doing what was due before now: at equal times timers come first."""
+        at, now = self._clock.time(), self._clock.monotonic()
+        if self._next_known is not None and self._next_known <= now:
+            self._fire_due(at, now)
+        return at, now
+
+    def react(self, reactions: list[Reaction], received: Event | None) -> None:
+        """Note what follows from reactions. ``received`` is the bus's event that led to them, if one did."""
+        for reaction in reactions:
+            for observer in self.observers:
+                observer(reaction)
+            step = reaction.step
+            if step is None and reaction.error is None:
+                if reaction.kind in ("unknown", "expired"):
+                    self._tell_unknown(reaction)
+                continue
+            if step is not None and step.ignored:
+                continue
+            connection_id = reaction.connection_id or ""
+            if step is None or step.before is None or step.outcome.effects or step.changed_configuration:
+                items = list(items_of(reaction, received))
+                if items:
+                    self._outbox(connection_id).items.extend(items)
+            if step is not None and self.watchers.any_for(connection_id):
+                self._tell_watchers(step)
+        self._reschedule()
+
+    async def carry_out_for(self, connection_id: str) -> None:
+        """Publish what followed from a connection's steps, unless a task is at it already."""
+        await self._carry_out(connection_id)
+
+    # -- on the bus (bus.reactor.Reactor) --
+
+    def names(self, event_type: str) -> bool:
+        """Whether the definition names events of this type."""
+        return self.connections.names(event_type)
+
+    def receive(self, event: Event) -> None:
+        """Make the step of an event. Called by the bus inside its fan-out."""
+        try:
+            if self._is_own_news(event):
+                return
+            at, now = self.times()
+            self.react(self.connections.receive(event, at=at, now=now), event)
+        except Exception as error:
+            logger.exception("%s could not process %s", self.definition.name, event.type)
+            self._outbox(event.connection_id or "").items.append(Failure(event, error))
+
+    async def carry_out(self, event: Event) -> None:
+        """Publish what followed from an event. Called by the bus after its fan-out."""
+        if self._outboxes:
+            key = self._key(event)
+            if key in self._outboxes:
+                await self._carry_out(key)
+
+    def take_over(self, event: Event) -> None:
+        """The publisher was cancelled: let a worker publish what followed. Called by the bus."""
+        key = self._key(event)
+        if key in self._outboxes:
+            self._carry_out_later(key)
+
+    # -- on the clock (clock.Timed) --
+
+    def next_deadline(self) -> float | None:
+        """When something is due next."""
+        self._next_known = self.connections.next_deadline()
+        return self._next_known
+
+    def fire_due(self) -> None:
+        """Do what is due by now; its effects are carried out by workers, so that a slow one delays no timer."""
+        self._fire_due(self._clock.time(), self._clock.monotonic())
+
+    async def rescheduled(self) -> None:
+        """Wait until something is due earlier than :meth:`next_deadline` said."""
+        await self._rescheduled.wait()
+
+    async def settled(self) -> None:
+        """Wait until all effects and hooks are done and nothing is queued on the bus."""
+        await self._bus.drain()
+
+    # -- details --
+
+    def _fire_due(self, at: float, now: float) -> None:
+        for reaction in self.connections.fire_due(at=at, now=now):
+            self.react([reaction], None)
+            if reaction.connection_id is not None and reaction.connection_id in self._outboxes:
+                self._carry_out_later(reaction.connection_id)
+        self._next_known = self.connections.next_deadline()
+
+    def _tell_watchers(self, step: Step) -> None:
+        record, before = step.after, step.before
+        changed = (
+            before is None
+            or step.changed_configuration
+            or (before.ready, before.failed) != (record.ready, record.failed)
+        )
+        self.watchers.tell(record, lambda: state_of(record, self.layout), changed=changed)
+
+    def _tell_unknown(self, reaction: Reaction) -> None:
+        event = reaction.event
+        if self._bus.has_listener(UNKNOWN, event.connection_id):
+            self._outbox(event.connection_id or "").items.append(unknown_news(event))
+            if reaction.kind == "expired":
+                self._carry_out_later(event.connection_id or "")
+        else:
+            self._bus.count_unheard(UNKNOWN)
+
+    def _reschedule(self) -> None:
+        deadline = self.connections.next_deadline()
+        if deadline is not None and (self._next_known is None or deadline < self._next_known):
+            self._next_known = deadline
+            self._rescheduled.set()
+            self._rescheduled = anyio.Event()
+
+    def _is_own_news(self, event: Event) -> bool:
+        """Whether an event is one of ours coming back that means nothing here.
+
+        Hearing it is also the sign that it has been published: it leaves the outbox here, so that a publisher that is
+        cancelled a moment later does not make it come twice.
+        """
+        outbox = self._outboxes.get(event.connection_id or "")
+        own_registration = False
+        if outbox is not None and outbox.publishing == event.id:
+            outbox.publishing = None
+            item = outbox.items.popleft()
+            own_registration = isinstance(item, News) and item.own_registration
+            return own_registration or not self.connections.names(event.type)
+        return event.type in NOT_ADDRESSED and not self.connections.names(event.type)
+
+    def _outbox(self, key: str) -> Outbox:
+        outbox = self._outboxes.get(key)
+        if outbox is None:
+            outbox = self._outboxes[key] = Outbox(deque())
+            self._started()
+        return outbox
+
+    def _key(self, event: Event) -> str:
+        if event.connection_id is not None:
+            return event.connection_id
+        return self.connections.holder(event.call_id) or ""
+
+    async def _carry_out(self, key: str) -> None:
+        """Carry out a connection's outbox, unless a task is at it already."""
+        outbox = self._outboxes.get(key)
+        if outbox is None or outbox.busy:
+            return
+        outbox.busy = True
+        try:
+            while outbox.items:
+                item = outbox.items[0]
+                await self._carry_out_item(key, outbox, item)
+                if outbox.items and outbox.items[0] is item:
+                    outbox.items.popleft()
+        finally:
+            outbox.busy = False
+            outbox.publishing = None
+            if outbox.items:
+                self._carry_out_later(key)
+            else:
+                del self._outboxes[key]
+                self._finished()
+
+    def _carry_out_later(self, key: str) -> None:
+        if self._lanes is not None and not self._stopped:
+            self._lanes.submit(f"outbox:{key}", lambda: self._carry_out(key))
+
+    async def _carry_out_item(self, key: str, outbox: Outbox, item: Item) -> None:
+        match item:
+            case Publication(event_type=event_type, step=step):
+                if self._bus.has_listener(event_type, step.after.identity.connection_id):
+                    await self._publish(outbox, lambda: item.build(self.definition.name), step.event)
+                else:
+                    self._bus.count_unheard(event_type)
+            case News(event=event, cause=cause):
+                if self._bus.has_listener(event.type, event.connection_id):
+                    await self._publish(outbox, lambda: event, cause)
+                else:
+                    self._bus.count_unheard(event.type)
+            case HookCall(name=name, step=step):
+                self._call(key, name, step.event)
+            case Failure(event=event, error=error):
+                await self._bus.report_failure(f"lifecycle {self.definition.name}", event, error)
+
+    async def _publish(self, outbox: Outbox, build: Callable[[], Event], cause: Event) -> None:
+        """Publish as a handler of ``cause`` would: linked to it, and never waiting for a queue."""
+        before = handling.set((self._bus, cause))
+        try:
+            event = caused_by(build(), cause)
+            outbox.publishing = event.id
+            await self._bus.publish_event(event)
+        except Exception as error:
+            await self._bus.report_failure(f"lifecycle {self.definition.name}", cause, error)
+        finally:
+            handling.reset(before)
+
+    def _call(self, key: str, name: str, cause: Event) -> None:
+        hook = self.hooks.get(name)
+        if hook is None:
+            if name not in self._missing_hooks:
+                self._missing_hooks.add(name)
+                logger.warning(
+                    "%s calls the hook '%s', but none is registered: lifecycle.hook('%s')",
+                    self.definition.name,
+                    name,
+                    name,
+                )
+            return
+        event = cause if cause.connection_id == key else evolve(cause, connection_id=key)
+        assert self._lanes is not None
+        self._started()
+        try:
+            self._lanes.submit(f"hook:{key}", lambda: self._run_hook(hook, name, event))
+        except PhasebusError as error:
+            self._finished()
+            self._outbox(key).items.append(Failure(event, error))
+
+    async def _run_hook(self, hook: Hook, name: str, event: Event) -> None:
+        before = handling.set((self._bus, event))
+        try:
+            result = hook(event)
+            if isawaitable(result):
+                await result
+        except Exception as error:
+            await self._bus.report_failure(f"hook {name}", event, error)
+        finally:
+            handling.reset(before)
+            self._finished()
+
+    def _started(self) -> None:
+        self._unfinished += 1
+        self._bus.started()
+
+    def _finished(self) -> None:
+        if not self._stopped:
+            self._unfinished -= 1
+            self._bus.finished(1)
