@@ -143,7 +143,12 @@ def test_closes_may_name_published_events() -> None:
 
 def test_wrong_name_is_compared_with_few_of_very_many_names(monkeypatch: pytest.MonkeyPatch) -> None:
     compared: list[int] = []
-    monkeypatch.setattr(names, "suggestion", lambda name, known: compared.append(len(known)) or "")
+
+    def counted(name: str, known: list[str]) -> str:
+        compared.append(len(known))
+        return ""
+
+    monkeypatch.setattr(names, "suggestion", counted)
     names.nearest("sate_17", [f"state_{number}" for number in range(10_000)])
     assert max(compared) <= 30
 

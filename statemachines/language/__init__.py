@@ -2,7 +2,6 @@
 
 from statemachines.errors import DefinitionError, ExpressionError, Problem
 from statemachines.language.definition import (
-    Action,
     After,
     Call,
     Definition,
@@ -22,7 +21,6 @@ from statemachines.language.source import Source, read_file, read_yaml
 from statemachines.language.structuring import Faults, Wrong, strict_converter, structure
 
 __all__ = [
-    "Action",
     "After",
     "Call",
     "Definition",
