@@ -206,8 +206,7 @@ class Connections:
             self._by_call_id[event.call_id] = connection_id  # type: ignore[index]  # not None, see above
         reactions = [self._try(record, event, now, lambda: self.steps.event(record, event, at=at, now=now))]
         if bound and event.call_id is not None:
-            for waiting in self.early.take([("call_id", event.call_id)]):
-                reactions += self._arrived(connection_id, waiting, at, now)
+            reactions += self._release(connection_id, [("call_id", event.call_id)], at, now)
         return reactions
 
     def _try(self, record: Record, event: Event, now: float, make: Any) -> Reaction:
@@ -278,9 +277,17 @@ class Connections:
         if call_id is not None:
             self._by_call_id[call_id] = connection_id
             keys.append(("call_id", call_id))
-        for event in (*first, *self.early.take(keys)):
+        for event in first:
             reactions += self._arrived(connection_id, event, at, now)
-        return reactions
+        return reactions + self._release(connection_id, keys, at, now)
+
+    def _release(self, connection_id: str, keys: Iterable[Key], at: float, now: float) -> list[Reaction]:
+        """Process what came early for a connection."""
+        return [
+            evolve(reaction, released=True)
+            for event in self.early.take(keys)
+            for reaction in self._arrived(connection_id, event, at, now)
+        ]
 
     def _required(self, names: Iterable[Any] | None) -> int:
         if names is None:

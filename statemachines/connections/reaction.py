@@ -21,6 +21,7 @@ class Reaction:
         ``expired``: was early, and nobody came; ``unknown``: no such connection, and nothing to wait for; ``foreign``:
         another tenant's; ``finished``: the connection has ended; ``failed``: ``error`` says why it could not be applied
     :ivar connection_id: of the connection concerned; None if nobody knows
+    :ivar released: the event had come early, and its connection is there now
     """
 
     kind: Kind
@@ -28,3 +29,4 @@ class Reaction:
     connection_id: str | None
     step: Step | None = None
     error: StepNeverSettles | UnknownDependency | None = None
+    released: bool = False

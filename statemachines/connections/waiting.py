@@ -195,7 +195,7 @@ def _strays(connections: Connections, awaited: list[str]) -> Iterator[str]:
         if any(matches(pattern, event_type) for pattern in awaited):
             seen.add((event_type, connection_id))
             whom = f"for '{connection_id}', which is not registered" if connection_id else "without a connection id"
-            yield f"a {event_type} came {whom}"
+            yield f"{event_type} came {whom}"
 
 
 def _absent(connections: Connections, connection_id: str) -> Iterator[str]:

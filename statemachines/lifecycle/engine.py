@@ -1,9 +1,9 @@
 """The machinery of a live lifecycle: what it is to the bus and to the clock.
 
 The way of an event here: the bus hands it over inside its fan-out (:meth:`Engine.receive`); facts and table make the
-step, at once and without waiting; its effects go to the connection's outbox; the publisher's task carries them out before
-``publish`` returns. When that task is cancelled, or was no publisher's but a timer's, a worker of the lifecycle takes the
-outbox over. So a connection's effects are published in order, each once, whatever becomes of the publisher.
+step, at once and without waiting; its effects go to the connection's outbox; the publisher's task carries them out
+before ``publish`` returns. When that task is cancelled, or was no publisher's but a timer's, a worker of the lifecycle
+takes the outbox over. So a connection's effects are published in order, each once, whatever becomes of the publisher.
 
 Everything runs in one event loop and every step is one piece of code that never waits: no lock is needed anywhere.
 """
@@ -25,22 +25,22 @@ from bus.errors import PhasebusError
 from bus.event import Event
 from bus.workers import Workers
 from statemachines.connections.connections import NOT_ADDRESSED, Connections
+from statemachines.connections.consequences import (
+    UNKNOWN,
+    Consequence,
+    Failure,
+    HookCall,
+    News,
+    Publication,
+    consequences,
+    unknown_news,
+)
 from statemachines.connections.reaction import Reaction
 from statemachines.connections.state import state_of
 from statemachines.language.definition import Definition
 from statemachines.lifecycle.clock import Clock
 from statemachines.lifecycle.lanes import Lanes
-from statemachines.lifecycle.outbox import (
-    UNKNOWN,
-    Failure,
-    HookCall,
-    Item,
-    News,
-    Outbox,
-    Publication,
-    items_of,
-    unknown_news,
-)
+from statemachines.lifecycle.outbox import Outbox
 from statemachines.lifecycle.watching import Watchers
 from statemachines.table.step import Step
 
@@ -110,7 +110,7 @@ class Engine:
                 continue
             connection_id = reaction.connection_id or ""
             if step is None or step.before is None or step.outcome.effects or step.changed_configuration:
-                items = list(items_of(reaction, received))
+                items = list(consequences(reaction, received))
                 if items:
                     self._outbox(connection_id).items.extend(items)
             if step is not None and self.watchers.any_for(connection_id):
@@ -256,7 +256,7 @@ class Engine:
         if self._lanes is not None and not self._stopped:
             self._lanes.submit(f"outbox:{key}", lambda: self._carry_out(key))
 
-    async def _carry_out_item(self, key: str, outbox: Outbox, item: Item) -> None:
+    async def _carry_out_item(self, key: str, outbox: Outbox, item: Consequence) -> None:
         match item:
             case Publication(event_type=event_type, step=step):
                 if self._bus.has_listener(event_type, step.after.identity.connection_id):

@@ -12,7 +12,7 @@ from anyio.lowlevel import checkpoint
 from attrs import frozen
 
 from bus.bus import EventBus
-from bus.causality import handling
+from bus.causality import inside_handler_of
 from bus.errors import PhasebusError
 from bus.workers import Workers
 from statemachines.connections.state import ConnectionState, state_of
@@ -107,7 +107,7 @@ class ConnectionLifecycle:
         if not self._closed and self._workers is not None:
             self._closed = True
             self._detach()
-            if handling.get() is None:
+            if not inside_handler_of(self._bus):
                 with anyio.move_on_after(self._bus.close_timeout):
                     await self._engine.quiet()
         self._stop()
@@ -295,9 +295,7 @@ class ConnectionLifecycle:
         if self._closed:
             raise LifecycleClosed(f"the lifecycle {self.definition.name} is closed")
         if self._workers is None:
-            raise LifecycleClosed(
-                f"the lifecycle {self.definition.name} is not running: enter it with 'async with ConnectionLifecycle(…)'"
-            )
+            raise LifecycleClosed(f"the lifecycle {self.definition.name} is not running: enter it with 'async with'")
 
     def _stop(self) -> None:
         self._closed = True

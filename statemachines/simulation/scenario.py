@@ -88,7 +88,7 @@ Action = Publish | Register | Mark | Terminate | Wait | Expect
 
 @frozen
 class ScenarioStep:
-    """One step. ``at`` is absolute virtual time; None means right after the step before. ``line`` is where it stands."""
+    """One step. ``at`` is absolute virtual time; None: right after the step before. ``line`` is where it stands."""
 
     action: Action
     at: float | None = None

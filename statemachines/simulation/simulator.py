@@ -1,0 +1,257 @@
+"""Connections on a virtual clock, with no bus and no waiting: what is published comes straight back.
+
+The same :class:`Connections` runs here as in the live lifecycle, so the same events at the same times do the same. What
+they publish is queued and worked off before the next input, as a bus without middleware would.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from attrs import define, evolve, field
+
+from bus.causality import caused_by
+from bus.errors import CausalityLoop, PhasebusError
+from bus.event import Event
+from bus.interchange import payload_to_plain
+from statemachines.connections.connections import Connections
+from statemachines.connections.consequences import Failure, HookCall, News, Publication, consequences, unknown_news
+from statemachines.connections.reaction import Reaction
+from statemachines.connections.state import ConnectionState, state_of
+from statemachines.connections.trace import Entry, EntryKind, entries_of
+from statemachines.language.definition import Definition
+from statemachines.simulation.scenario import (
+    Expect,
+    Mark,
+    Publish,
+    Register,
+    Registration,
+    Scenario,
+    Terminate,
+    Wait,
+)
+
+Emit = Callable[[Entry], None]
+
+
+@define
+class Summary:
+    """What there was at the end. ``connections`` holds every connection, forgotten ones as last seen."""
+
+    connections: dict[str, ConnectionState] = field(factory=dict)
+    published: Counter[str] = field(factory=Counter)
+    failed_expectations: int = 0
+
+    def to_dict(self) -> dict[str, Any]:
+        """The last line of ``phasebus simulate --json``."""
+        return {
+            "kind": "summary",
+            "connections": {
+                connection_id: {
+                    "phase": state.phase,
+                    "configuration": list(state.configuration),
+                    "dependencies": dict(state.dependencies),
+                }
+                for connection_id, state in self.connections.items()
+            },
+            "published": dict(self.published),
+            "failed_expectations": self.failed_expectations,
+        }
+
+
+class Simulation:
+    """Runs connections of one definition on virtual time, which starts at 0. Every happening goes to ``emit``."""
+
+    def __init__(self, definition: Definition, emit: Emit = lambda entry: None) -> None:
+        self.definition = definition
+        self.connections = Connections(definition)
+        self.now = 0.0
+        self.summary = Summary()
+        self._emit = emit
+        self._coming_back: deque[Event] = deque()
+        self._published: dict[str | None, list[str]] = {}
+
+    # -- inputs --
+
+    def register(self, connection_id: str, registration: Registration | None = None) -> None:
+        """Register a connection; what is wrong with that becomes a ``rejected`` entry."""
+        registration = registration or Registration()
+        try:
+            reactions = self.connections.register(
+                connection_id,
+                call_id=registration.call_id,
+                tenant_id=registration.tenant_id,
+                dependencies=registration.dependencies,
+                timeouts=registration.timeouts,
+                metadata=registration.metadata,
+                at=self.now,
+                now=self.now,
+            )
+        except PhasebusError as error:
+            self._say(connection_id, "rejected", type="connection.created", reason=str(error))
+            return
+        self._follow(reactions, None)
+
+    def publish(self, event: Event) -> None:
+        """Let an event come."""
+        self._follow(self.connections.receive(event, at=self.now, now=self.now), event)
+
+    def mark(self, connection_id: str, dependency: str) -> None:
+        """Mark a dependency ready by hand."""
+        self._by_hand(
+            connection_id, lambda: self.connections.mark(connection_id, dependency, at=self.now, now=self.now)
+        )
+
+    def terminate(self, connection_id: str, reason: str | None = None) -> None:
+        """End a connection by hand."""
+        self._by_hand(
+            connection_id, lambda: self.connections.terminate(connection_id, reason, at=self.now, now=self.now)
+        )
+
+    def advance_to(self, time: float) -> None:
+        """Let time pass until ``time``: what is due on the way happens at its time, what is due then included."""
+        while (deadline := self.connections.next_deadline()) is not None and deadline <= time:
+            self.now = max(self.now, deadline)
+            for reaction in self.connections.fire_next(at=self.now, now=self.now) or ():
+                self._follow([reaction], None)
+        self.now = max(self.now, time)
+
+    def awaited(self, connection_id: str) -> list[str]:
+        """The required dependencies that a living connection still waits for."""
+        record = self.connections.records.get(connection_id)
+        if record is None or record.ended:
+            return []
+        return [name for name, ready in state_of(record, self.connections.layout).ready_conditions.items() if not ready]
+
+    def expect(self, expected: Expect) -> bool:
+        """Judge what a scenario expects; returns whether it holds."""
+        details: dict[str, Any] = {}
+        state = self.summary.connections.get(expected.connection)
+        published = self._published.get(expected.connection, [])
+        if expected.phase is not None:
+            found = state.phase if state else None
+            inside = state is not None and expected.phase in (state.phase, *state.configuration)
+            details["phase"] = _judged(expected.phase, found, inside)
+        if expected.configuration is not None:
+            configuration = list(state.configuration) if state else None
+            details["configuration"] = _judged(list(expected.configuration), configuration)
+        if expected.dependencies is not None:
+            statuses = {name: state.dependencies.get(name) if state else None for name in expected.dependencies}
+            details["dependencies"] = _judged(dict(expected.dependencies), statuses)
+        if expected.published:
+            details["published"] = _judged(
+                list(expected.published), published, _is_subsequence(expected.published, published)
+            )
+        if expected.not_published:
+            unwanted = [event_type for event_type in expected.not_published if event_type in published]
+            details["not_published"] = _judged(list(expected.not_published), unwanted, not unwanted)
+        ok = all(part["ok"] for part in details.values())
+        self.summary.failed_expectations += not ok
+        self._say(expected.connection, "expect", ok=ok, **details)
+        return ok
+
+    # -- details --
+
+    def _by_hand(self, connection_id: str, act: Callable[[], Reaction]) -> None:
+        try:
+            reaction = act()
+        except PhasebusError as error:
+            self._say(connection_id, "rejected", type="", reason=str(error))
+            return
+        self._follow([reaction], None)
+
+    def _follow(self, reactions: Iterable[Reaction], received: Event | None) -> None:
+        """Tell of reactions, carry out what follows, and work off what comes back from it."""
+        self._tell(reactions, received, own=False)
+        while self._coming_back:
+            event = self._coming_back.popleft()
+            self._tell(self.connections.receive(event, at=self.now, now=self.now), event, own=True)
+
+    def _tell(self, reactions: Iterable[Reaction], received: Event | None, *, own: bool) -> None:
+        for reaction in reactions:
+            for entry in entries_of(reaction, self.now):
+                # What we published ourselves was told of when it was.
+                if not own or entry.kind not in ("event", "ignored"):
+                    self._emit(entry)
+            if reaction.kind in ("unknown", "expired"):
+                self._carry_out(unknown_news(reaction.event))
+            step = reaction.step
+            if step is not None:
+                state = state_of(step.after, self.connections.layout)
+                self.summary.connections[state.id] = state
+                if not step.ignored:
+                    for consequence in consequences(reaction, received):
+                        self._carry_out(consequence)
+
+    def _carry_out(self, consequence: Publication | News | HookCall | Failure) -> None:
+        match consequence:
+            case Publication(step=step):
+                self._publish_own(consequence.build(self.definition.name), step.event)
+            case News(event=event, cause=cause, own_registration=own_registration):
+                self._publish_own(event, cause, come_back=not own_registration)
+            case HookCall(name=name, step=step):
+                self._say(step.after.connection_id, "call", name=name)
+            case Failure():
+                pass  # told of as rejected
+
+    def _publish_own(self, event: Event, cause: Event, *, come_back: bool = True) -> None:
+        try:
+            event = caused_by(event, cause)
+        except CausalityLoop as error:
+            self._say(event.connection_id, "rejected", type=event.type, reason=str(error))
+            return
+        self.summary.published[event.type] += 1
+        self._published.setdefault(event.connection_id, []).append(event.type)
+        self._say(event.connection_id, "publish", type=event.type, data=payload_to_plain(event.data))
+        if come_back and self.connections.names(event.type):
+            self._coming_back.append(evolve(event))
+
+    def _say(self, connection_id: str | None, kind: EntryKind, **details: Any) -> None:
+        self._emit(Entry(self.now, connection_id, kind, details))
+
+
+def run_scenario(simulation: Simulation, scenario: Scenario, until: float | None = None) -> Summary:
+    """Run a scenario to its last step, or to ``until`` if that is later."""
+    for connection_id, registration in scenario.connections.items():
+        simulation.register(connection_id, registration)
+    for step in scenario.steps:
+        if step.at is not None:
+            simulation.advance_to(step.at)
+        match step.action:
+            case Wait(seconds=seconds):
+                simulation.advance_to(simulation.now + seconds)
+            case Register(connection=connection, registration=registration):
+                simulation.register(connection, registration)
+            case Mark(connection=connection, dependency=dependency):
+                simulation.mark(connection, dependency)
+            case Terminate(connection=connection, reason=reason):
+                simulation.terminate(connection, reason)
+            case Expect():
+                simulation.expect(step.action)
+            case Publish() as published:
+                simulation.publish(_event(published, simulation.now))
+    if until is not None:
+        simulation.advance_to(until)
+    return simulation.summary
+
+
+def _event(published: Publish, now: float) -> Event:
+    return Event(
+        published.type,
+        published.connection_id,
+        published.data,
+        call_id=published.call_id,
+        tenant_id=published.tenant_id,
+        timestamp=now,
+    )
+
+
+def _judged(expected: Any, found: Any, ok: bool | None = None) -> Mapping[str, Any]:
+    return {"ok": expected == found if ok is None else ok, "expected": expected, "found": found}
+
+
+def _is_subsequence(wanted: Iterable[str], published: Iterable[str]) -> bool:
+    remaining = iter(published)
+    return all(event_type in remaining for event_type in wanted)
