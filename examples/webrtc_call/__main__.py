@@ -38,7 +38,9 @@ def _call(options: argparse.Namespace) -> int:
 
     async def call() -> None:
         with ExitStack() as stack:
-            file = stack.enter_context(options.record.open("w", encoding="utf-8")) if options.record else None
+            file = (
+                stack.enter_context(options.record.open("w", buffering=1, encoding="utf-8")) if options.record else None
+            )
             report = await make_call(frames=options.frames, recording=file, refused=options.refused)
         if options.json:
             print("\n".join(json_lines(report)))

@@ -11,7 +11,7 @@ from anyio import create_task_group
 from attrs import frozen
 
 from bus import Event, EventBus, EventType, default_chain
-from examples.webrtc_call.gateway import Gateway, connection_id_of
+from examples.webrtc_call.gateway import Call, Gateway, connection_id_of
 from examples.webrtc_call.outside import Phone, Provider, speech_model
 from examples.webrtc_call.peers import loopback_only
 from examples.webrtc_call.recording import record
@@ -60,18 +60,23 @@ class CallReport:
         return tuple(event.data["to"] for event in self.events if event.type == EventType.CONNECTION_PHASE_CHANGED)
 
 
-async def make_call(*, frames: int = 25, recording: TextIO | None = None, refused: bool = False) -> CallReport:
+async def make_call(
+    *, frames: int = 25, recording: TextIO | None = None, refused: bool = False, vanishing: bool = False
+) -> CallReport:
     """Make a call, hear ``frames`` frames (20 ms each) of the greeting, hang up. Needs asyncio, as aiortc does.
 
     :param recording: an open file that gets what happened as JSON lines
     :param refused: let the provider refuse to connect the call
+    :param vanishing: let the phone close its connection instead of hanging up
     :raises TimeoutError: the call has not ended in time; says what the connection waited for
     """
     call_id = f"wacid.{uuid4().hex[:12]}"
     connection_id = connection_id_of(call_id)
     started_at = time.time()
     timeline: list[Heard] = []
-    phone, provider = Phone(NUMBER, frames=frames), Provider(refuses=refused)
+    ended: list[Call] = []
+    phone = Phone(NUMBER, frames=frames, vanishes=vanishing)
+    provider = Provider(refuses=refused)
     async with AsyncExitStack() as stack:
         stack.enter_context(loopback_only())
         stack.callback(provider.close)
@@ -81,14 +86,14 @@ async def make_call(*, frames: int = 25, recording: TextIO | None = None, refuse
             record(bus, recording)
         lifecycle = await stack.enter_async_context(ConnectionLifecycle(bus, load_definition("whatsapp_call")))
         model = await stack.enter_async_context(speech_model())
-        gateway = Gateway(bus, lifecycle, provider, model)
+        gateway = Gateway(bus, lifecycle, provider, model, on_end=ended.append)
         async with create_task_group() as tasks:
             tasks.start_soon(gateway.serve, provider.webhooks)
             tasks.start_soon(phone.call, provider, call_id)
             await lifecycle.wait_until(connection_id, "terminated", timeout=CALL_TAKES_AT_MOST_S)
             provider.close()
         await bus.drain(CALL_TAKES_AT_MOST_S)
-    call = gateway.calls[connection_id]
+    (call,) = ended
     return CallReport(
         connection_id,
         started_at,

@@ -79,10 +79,14 @@ class Provider:
 
 
 class Phone:
-    """Calls, listens until it has really heard ``frames`` audible frames of 20 ms, hangs up."""
+    """Calls, listens until it has really heard ``frames`` audible frames of 20 ms, hangs up.
 
-    def __init__(self, number: str, *, frames: int) -> None:
+    :param vanishes: only close the connection at the end, as a phone that is switched off does
+    """
+
+    def __init__(self, number: str, *, frames: int, vanishes: bool = False) -> None:
         self._number = number
+        self._vanishes = vanishes
         self.voice = Tone(200)
         self.ear = Ear(enough=frames)
 
@@ -97,7 +101,8 @@ class Phone:
                 return
             await take_answer(peer, answer)
             await self.ear.heard_enough()
-            await provider.hang_up(call_id)
+            if not self._vanishes:
+                await provider.hang_up(call_id)
 
 
 class Model:
