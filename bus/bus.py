@@ -24,19 +24,21 @@ from types import TracebackType
 from typing import Any, Self, overload
 
 import anyio
+from anyio.lowlevel import checkpoint
 
-from bus.causality import caused_by, handling, next_depth
-from bus.errors import BusClosed, InvalidEvent, PhasebusError, QueueFull
+from bus.causality import Handling, caused_by, handling, inside_handler_of, next_depth
+from bus.chain import Chain
+from bus.errors import BusClosed, InvalidEvent, PhasebusError
 from bus.event import Event, payload_field
 from bus.inbox import Inbox, Overflow
-from bus.middleware.base import Middleware, MiddlewareFunction, Next, as_middleware
+from bus.middleware.base import Middleware, MiddlewareFunction, as_middleware
 from bus.names import EventType, is_pattern
 from bus.payloads import HandlerFailure
 from bus.reactor import Reactor
 from bus.routing import Route, Routes
 from bus.statistics import BusStatistics
 from bus.stream import EventStream, StreamInbox, Waiter
-from bus.subscription import Handler, Lane, Subscription
+from bus.subscription import Handler, Subscription, is_failure
 from bus.workers import Workers
 
 logger = logging.getLogger("phasebus.bus")
@@ -44,13 +46,21 @@ logger = logging.getLogger("phasebus.bus")
 MAX_COUNTED_TYPES = 10_000
 """Names may come from outside: beyond so many, events are counted under ``*`` together."""
 
+Drops = list[tuple[Event, Inbox]]
+
 
 class DrainTimeout(PhasebusError, TimeoutError):
-    """:meth:`EventBus.drain` gave up waiting; ``event_ids`` are the events that no handler has begun with."""
+    """:meth:`EventBus.drain` gave up waiting.
 
-    def __init__(self, timeout_s: float, event_ids: tuple[str, ...], running: int) -> None:
+    ``event_ids`` are the events that no handler has begun with, ``running_ids`` those that a queued handler is at.
+    """
+
+    def __init__(
+        self, timeout_s: float, event_ids: tuple[str, ...], running_ids: tuple[str, ...], running: int
+    ) -> None:
         super().__init__(f"after {timeout_s:g} s {len(event_ids)} events are still queued and {running} handlers run")
         self.event_ids = event_ids
+        self.running_ids = running_ids
 
 
 class EventBus:
@@ -64,19 +74,21 @@ class EventBus:
         self, *, middleware: Iterable[Middleware | MiddlewareFunction] = (), close_timeout: float = 5.0
     ) -> None:
         self._middleware = [as_middleware(given) for given in middleware]
-        self._close_timeout = close_timeout
+        self.close_timeout = close_timeout
         self._routes = Routes()
         self._reactors: tuple[Reactor, ...] = ()
         self._lines: dict[str | None, anyio.Lock] = {}
         self._workers: Workers | None = None
         self._closed = False
+        self._stopped = False
         self._order = 0
+        self._tickets = 0
         self._pending = 0
         self._quiet: anyio.Event | None = None
         self._counts: Counter[str] = Counter()
         self._past = Counter[str]()
-        self._publish_chain: Next | None = None
-        self._build_publish_chain()
+        around = [middleware for middleware in self._middleware if middleware.kind == "publish"]
+        self._publish_chain = Chain(self._fan_out_in_turn, around, self, None)
 
     # -- life ---------------------------------------------------------------------------------------------------------
 
@@ -86,7 +98,7 @@ class EventBus:
         self._workers = await Workers().__aenter__()
         for target in self._routes:
             if isinstance(target, Subscription):
-                self._start(target.lanes)
+                self._start(target)
         return self
 
     async def __aexit__(
@@ -102,16 +114,25 @@ class EventBus:
         return swallowed
 
     async def aclose(self) -> None:
-        """Refuse new events, let what is queued be handled (``close_timeout`` at most), then stop. Idempotent."""
-        if self._closed or self._workers is None:
-            self._closed = True
-            return
+        """Refuse new events, let what is queued be handled (``close_timeout`` at most), then stop. Idempotent.
+
+        Called by a handler, which cannot wait for itself, it returns at once and the rest happens afterwards.
+        """
         self._closed = True
+        if self._workers is None:
+            self._shut()
+        elif not self._stopped:
+            if inside_handler_of(self):
+                self._workers.start_soon(self._finish, name="phasebus: closing")
+            else:
+                await self._finish()
+
+    async def _finish(self) -> None:
         try:
-            if handling.get() is None:
-                await self.drain(self._close_timeout)
+            await self._drain(self.close_timeout)
         except DrainTimeout as unfinished:
-            logger.warning("bus closed with work undone: %s; events %s", unfinished, list(unfinished.event_ids)[:20])
+            ids = [*unfinished.running_ids, *unfinished.event_ids]
+            logger.warning("bus closed with work undone: %s; events %s", unfinished, ids[:20])
         finally:
             self._shut()
 
@@ -121,23 +142,23 @@ class EventBus:
         :raises DrainTimeout: (a ``TimeoutError``) after ``timeout`` seconds
         :raises PhasebusError: when called by a handler, which would wait for itself
         """
-        self._refuse_inside_handler("drain")
+        if inside_handler_of(self):
+            raise PhasebusError("drain was called by a handler: it would wait for itself")
+        await self._drain(timeout)
+
+    async def _drain(self, timeout: float | None) -> None:
         with anyio.move_on_after(timeout) as scope:
-            await anyio.lowlevel.checkpoint()
+            await checkpoint()
             while self._pending:
                 if self._quiet is None:
                     self._quiet = anyio.Event()
                 await self._quiet.wait()
         if self._pending and scope.cancelled_caught:
             assert timeout is not None
-            queued = [
-                event.id
-                for target in self._routes
-                if isinstance(target, Subscription)
-                for lane in target.lanes
-                for event in lane.queue
-            ]
-            raise DrainTimeout(timeout, tuple(queued), self._pending - len(queued))
+            subscriptions = [target for target in self._routes if isinstance(target, Subscription)]
+            queued = tuple(event.id for subscription in subscriptions for event in subscription.backlog)
+            running = tuple(event.id for subscription in subscriptions for event in subscription.running if event)
+            raise DrainTimeout(timeout, queued, running, self._pending - len(queued))
 
     # -- publishing ---------------------------------------------------------------------------------------------------
 
@@ -147,16 +168,17 @@ class EventBus:
         The connection id may be in the payload. Waits while a queue on its way is full, unless called by a handler.
 
         :raises InvalidEvent: the validation middleware refused it
+        :raises QueueFull: a full queue on its way says ``overflow="error"``
         :raises BusClosed: the bus is not running
         """
         if data is None:
             data = {}
         if "connection_id" not in fields:
             fields["connection_id"] = payload_field(data, "connection_id")
-        cause = handling.get()
-        if cause is not None and "causation_id" not in fields:
-            fields["causation_id"] = cause[1].id
-            fields["causation_depth"] = next_depth(cause[1])
+        call = handling.get()
+        if call is not None:
+            fields.setdefault("causation_id", call.event.id)
+            fields["causation_depth"] = max(fields.get("causation_depth", 0), next_depth(call.event))
         try:
             event = Event(type, data=data, **fields)
         except TypeError as error:
@@ -166,9 +188,9 @@ class EventBus:
 
     async def publish_event(self, event: Event) -> None:
         """Publish an event; see :meth:`publish`. An event published by a handler is linked to its cause."""
-        cause = handling.get()
-        if cause is not None:
-            event = caused_by(event, cause[1])
+        call = handling.get()
+        if call is not None:
+            event = caused_by(event, call.event)
         await self._publish(event)
 
     def has_listener(self, event_type: str, connection_id: str | None = None) -> bool:
@@ -182,39 +204,38 @@ class EventBus:
         self._count(event_type)
 
     async def _publish(self, event: Event) -> None:
-        if self._workers is None or (self._closed and handling.get() is None):
-            raise BusClosed(
-                "the bus is closed" if self._closed else "the bus is not running: enter it with 'async with EventBus()'"
-            )
-        if self._publish_chain is None:
-            await self._fan_out_in_turn(event)
-        else:
-            await self._publish_chain(event)
+        if self._workers is None or self._closed:
+            self._refuse_publishing()
+        await self._publish_chain.call(event)
+
+    def _refuse_publishing(self) -> None:
+        # While the bus drains, handlers may still publish: what they do belongs to what is drained.
+        if self._stopped or (self._closed and not inside_handler_of(self)):
+            raise BusClosed("the bus is closed")
+        if self._workers is None:
+            raise BusClosed("the bus is not running: enter it with 'async with EventBus()'")
 
     async def _fan_out_in_turn(self, event: Event) -> None:
+        if self._closed:  # perhaps only since a middleware began to wait
+            self._refuse_publishing()
         route = self._routes.find(event.type, event.connection_id)
-        cause = handling.get()
-        if cause is not None and cause[0] is self:
-            dropped = self._fan_out(event, route)
-        else:
+        if handling.get() is None or not inside_handler_of(self):
             for inbox in route.queued:
                 if inbox.congested:
-                    route, dropped = await self._wait_for_room(event)
-                    break
-            else:
-                if self._lines and event.connection_id in self._lines:
-                    route, dropped = await self._wait_for_room(event)
-                else:
-                    dropped = self._fan_out(event, route)
-        await self._follow_up(event, route, dropped)
+                    await self._fan_out_when_there_is_room(event)
+                    return
+            if self._lines and event.connection_id in self._lines:
+                await self._fan_out_when_there_is_room(event)
+                return
+        await self._follow_up(event, route, self._fan_out(event, route))
 
-    def _fan_out(self, event: Event, route: Route) -> list[tuple[Event, Inbox]] | None:
+    def _fan_out(self, event: Event, route: Route) -> Drops | None:
         """Hand the event to every queue, waiter and reactor at once. Never waits; raises before it has begun."""
         for inbox in route.queued:
             if inbox.queued >= inbox.queue_size:
                 inbox.check_room(event)
         self._count(event.type)
-        dropped: list[tuple[Event, Inbox]] | None = None
+        dropped: Drops | None = None
         for inbox in route.queued:
             lost = inbox.offer(event)
             if lost is not None:
@@ -226,43 +247,49 @@ class EventBus:
             reactor.receive(event)
         return dropped
 
-    async def _wait_for_room(self, event: Event) -> tuple[Route, list[tuple[Event, Inbox]] | None]:
+    async def _fan_out_when_there_is_room(self, event: Event) -> None:
         """The slow way: stand in line behind this connection's other publishers, then wait for each full queue."""
         line = self._lines.setdefault(event.connection_id, anyio.Lock())
+        self._tickets += 1
+        ticket = self._tickets
         try:
             async with line:
-                held: list[Subscription | StreamInbox] = []
-                try:
-                    for inbox in self._routes.find(event.type, event.connection_id).queued:
-                        await inbox.reserve()
-                        held.append(inbox)
-                    if self._workers is None or self._closed:
-                        raise BusClosed("the bus was closed while this event waited for room in a queue")
-                    # The reserved places are given back and taken in one breath: nobody can come between.
-                    for inbox in held:
-                        inbox.reserved -= 1
-                    given_back, held = held, []
-                    route = self._routes.find(event.type, event.connection_id)
-                    try:
-                        return route, self._fan_out(event, route)
-                    except QueueFull:
-                        for inbox in given_back:
-                            inbox.let_in()
-                        raise
-                except BaseException:
-                    for inbox in held:
-                        inbox.release()
-                    raise
+                route, dropped = await self._wait_for_room(event, ticket)
         finally:
             statistics = line.statistics()
             if not statistics.locked and not statistics.tasks_waiting:
                 self._lines.pop(event.connection_id, None)
+        await self._follow_up(event, route, dropped)
 
-    async def _follow_up(self, event: Event, route: Route, dropped: list[tuple[Event, Inbox]] | None) -> None:
-        failures: list[Exception] = []
+    async def _wait_for_room(self, event: Event, ticket: int) -> tuple[Route, Drops | None]:
+        # A place is kept in one queue only, for the moment between being let in and looking at the others: who waits
+        # for a slow subscriber takes no room from a quick one. The ticket keeps the turn when it is another's again.
+        granted: Inbox | None = None
+        try:
+            while True:
+                if self._closed:
+                    raise BusClosed("the bus was closed while this event waited for room in a queue")
+                route = self._routes.find(event.type, event.connection_id)
+                full = next((inbox for inbox in route.queued if inbox.congested_for(ticket)), None)
+                if full is None:
+                    return route, self._fan_out(event, route)
+                if granted is not None:
+                    granted.let_in()
+                await full.reserve(ticket)
+                granted = full
+                granted.reserved -= 1
+        finally:
+            if granted is not None:
+                granted.let_in()
+
+    async def _follow_up(self, event: Event, route: Route, dropped: Drops | None) -> None:
+        failures: list[BaseException] = []
         reactors = self._reactors
         carried_out = 0
         try:
+            if dropped:
+                for lost, inbox in dropped:
+                    await self.report_dropped(lost, inbox.name, inbox.overflow)
             if route.inline:
                 failures = await self._deliver_inline(event, route)
             for reactor in reactors:
@@ -272,23 +299,22 @@ class EventBus:
             for reactor in reactors[carried_out:]:
                 reactor.take_over(event)
             raise
-        if dropped:
-            for lost, inbox in dropped:
-                await self.report_dropped(lost, inbox.name, inbox.overflow)
         if len(failures) == 1:
             raise failures[0]
         if failures:
-            raise ExceptionGroup(f"inline handlers of {event.type} failed", failures)
+            raise BaseExceptionGroup(f"inline handlers of {event.type} failed", failures)
 
-    async def _deliver_inline(self, event: Event, route: Route) -> list[Exception]:
-        failures: list[Exception] = []
+    async def _deliver_inline(self, event: Event, route: Route) -> list[BaseException]:
+        failures: list[BaseException] = []
         self.started()
         try:
             for subscription in route.inline:
                 if not subscription.cancelled:
                     try:
                         await subscription.deliver(event)
-                    except Exception as error:
+                    except BaseException as error:
+                        if not is_failure(error):
+                            raise
                         failures.append(error)
         finally:
             self.finished(1)
@@ -373,10 +399,11 @@ class EventBus:
             queue_size=queue_size,
             overflow=overflow,
         )
-        subscription.deliver_through(self._delivery_chain(subscription))
+        around = [middleware for middleware in self._middleware if middleware.kind == "delivery"]
+        subscription.deliver_through(around)
         self._routes.add(subscription)
         if self._workers is not None:
-            self._start(subscription.lanes)
+            self._start(subscription)
         return subscription
 
     def stream(
@@ -423,11 +450,14 @@ class EventBus:
 
     def use(self, middleware: Middleware | MiddlewareFunction) -> None:
         """Add a middleware inside those there are already. A plain async function is one around delivery."""
-        self._middleware.append(as_middleware(middleware))
-        self._build_publish_chain()
-        for target in self._routes:
-            if isinstance(target, Subscription):
-                target.deliver_through(self._delivery_chain(target))
+        added = as_middleware(middleware)
+        self._middleware.append(added)
+        if added.kind == "publish":
+            self._publish_chain.extend([added], self, None)
+        else:
+            for target in self._routes:
+                if isinstance(target, Subscription):
+                    target.deliver_through([added])
 
     def attach(self, reactor: Reactor) -> Callable[[], None]:
         """Let a lifecycle (or whatever keeps step with the bus) hear every event; returns how to detach it."""
@@ -462,37 +492,14 @@ class EventBus:
     async def report_failure(self, handler: str, event: Event, error: BaseException, tries: int = 1) -> None:
         """Publish ``handler.failed`` for code that failed on ``event``. A failing handler of that is only logged."""
         logger.warning("%s failed on %s of %s: %s", handler, event.type, event.connection_id, type(error).__name__)
-        if event.type == EventType.HANDLER_FAILED:
-            return
-        await self._report(
-            Event(
-                EventType.HANDLER_FAILED,
-                event.connection_id,
-                HandlerFailure(event, handler, f"{type(error).__name__}: {error}", tries),
-                id=f"failed:{event.id}:{handler}",
-                call_id=event.call_id,
-                tenant_id=event.tenant_id,
-                error=error,
-                causation_id=event.id,
-                causation_depth=event.causation_depth + 1,
-            )
-        )
+        failure = HandlerFailure(event, handler, f"{type(error).__name__}: {error}", tries)
+        await self._report(EventType.HANDLER_FAILED, event, failure, error)
 
     async def report_dropped(self, event: Event, by: str, reason: str) -> None:
         """Publish ``event.dropped``, unless the dropped event is one itself."""
         logger.warning("%s dropped %s of %s (%s)", by, event.type, event.connection_id, reason)
-        if event.type == EventType.EVENT_DROPPED:
-            return
         await self._report(
-            Event(
-                EventType.EVENT_DROPPED,
-                event.connection_id,
-                {"type": event.type, "id": event.id, "by": by, "reason": reason},
-                id=f"dropped:{event.id}:{by}",
-                tenant_id=event.tenant_id,
-                causation_id=event.id,
-                causation_depth=event.causation_depth + 1,
-            )
+            EventType.EVENT_DROPPED, event, {"type": event.type, "id": event.id, "by": by, "reason": reason}
         )
 
     def started(self) -> None:
@@ -513,31 +520,47 @@ class EventBus:
         if isinstance(target, Subscription):
             self._past.update(handled=target.handled, failed=target.failed)
 
+    def count_late(self, failed: bool) -> None:
+        """Count a call that returned after its subscription was cancelled."""
+        self._past["failed" if failed else "handled"] += 1
+
     @asynccontextmanager
     async def working(self, event: Event) -> AsyncIterator[None]:
         """Run a block as a handler of ``event``: what it publishes is linked to it, and ``drain`` waits for it."""
         self.started()
-        before = handling.set((self, event))
+        call = Handling(self, event)
         try:
             yield
         finally:
-            handling.reset(before)
+            call.end()
             self.finished(1)
 
     # -- details ------------------------------------------------------------------------------------------------------
 
-    async def _report(self, event: Event) -> None:
-        """Publish news of the bus itself: never waits for a queue, and never fails the caller."""
-        before = handling.set((self, event))
+    async def _report(self, news: EventType, about: Event, data: Any, error: BaseException | None = None) -> None:
+        """Publish news of the bus itself: past the publishing middleware, never waiting, never failing the caller."""
+        if about.type == news or self._stopped:
+            return
+        if not self.has_listener(news, about.connection_id):
+            self.count_unheard(news)
+            return
+        call = Handling(self, about)
         try:
-            if self.has_listener(event.type, event.connection_id):
-                await self._publish(event)
-            else:
-                self.count_unheard(event.type)
+            event = Event(
+                news,
+                about.connection_id,
+                data,
+                call_id=about.call_id,
+                tenant_id=about.tenant_id,
+                error=error,
+                causation_id=about.id,
+                causation_depth=next_depth(about),
+            )
+            await self._fan_out_in_turn(event)
         except Exception:
-            logger.exception("could not publish %s", event.type)
+            logger.exception("could not publish %s", news)
         finally:
-            handling.reset(before)
+            call.end()
 
     def _count(self, event_type: str) -> None:
         counts = self._counts
@@ -545,27 +568,13 @@ class EventBus:
             event_type = "*"
         counts[event_type] += 1
 
-    def _build_publish_chain(self) -> None:
-        chain: Next = self._fan_out_in_turn
-        around = [middleware for middleware in self._middleware if middleware.kind == "publish"]
-        for middleware in reversed(around):
-            chain = middleware.wrap(chain, self, None)
-        self._publish_chain = chain if around else None
-
-    def _delivery_chain(self, subscription: Subscription) -> Next:
-        chain: Next = subscription.direct_call()
-        for middleware in reversed(self._middleware):
-            if middleware.kind == "delivery":
-                chain = middleware.wrap(chain, self, subscription)
-        return chain
-
-    def _start(self, lanes: Iterable[Lane]) -> None:
+    def _start(self, subscription: Subscription) -> None:
         assert self._workers is not None
-        for lane in lanes:
-            self._workers.start_soon(lane.work, name=f"phasebus: {lane.subscription.name}")
+        for worker in range(len(subscription.running)):
+            self._workers.start_soon(subscription.work, worker, name=f"phasebus: {subscription.name}")
 
     def _shut(self) -> None:
-        self._closed = True
+        self._closed = self._stopped = True
         for target in list(self._routes):
             if isinstance(target, Subscription):
                 target.cancel()
@@ -591,8 +600,3 @@ class EventBus:
     def _refuse_closed(self) -> None:
         if self._closed:
             raise BusClosed("the bus is closed")
-
-    def _refuse_inside_handler(self, what: str) -> None:
-        cause = handling.get()
-        if cause is not None and cause[0] is self:
-            raise PhasebusError(f"{what} was called by a handler of {cause[1].type}: it would wait for itself")

@@ -1,8 +1,12 @@
-"""Which event is being handled here: what a handler publishes is linked to it, and a chain without end is cut."""
+"""Which event is being handled here: what a handler publishes is linked to it, and a chain without end is cut.
+
+The context variable is inherited by the tasks that a handler starts. Such a task stays linked to the event that it was
+started for; but once the handler has returned, it is a publisher like any other, which may be made to wait.
+"""
 
 from __future__ import annotations
 
-from contextvars import ContextVar
+from contextvars import ContextVar, Token
 from typing import TYPE_CHECKING
 
 from attrs import evolve
@@ -15,8 +19,65 @@ if TYPE_CHECKING:
 
 MAX_CAUSATION_DEPTH = 1_000
 
-handling: ContextVar[tuple[EventBus, Event] | None] = ContextVar("phasebus_handling", default=None)
-"""The bus whose handler this code runs in, and the event that it handles. Tasks that a handler starts inherit it."""
+
+class Handling:
+    """One call of a handler.
+
+    :ivar active: the call has not returned yet
+    :ivar failed: the call failed, though the error was dealt with on its way out (recovery)
+    :ivar outer: the call that this one is part of (an inline handler's, of the handler that publishes)
+    """
+
+    __slots__ = ("active", "bus", "event", "failed", "outer", "token")
+
+    def __init__(self, bus: EventBus, event: Event) -> None:
+        self.bus = bus
+        self.event = event
+        self.active = True
+        self.failed = False
+        outer = _current.get()
+        while outer is not None and not outer.active:
+            outer = outer.outer
+        self.outer: Handling | None = outer
+        self.token: Token[Handling | None] = _current.set(self)
+
+    def end(self) -> None:
+        """The handler has returned."""
+        self.active = False
+        _current.reset(self.token)
+
+
+_current: ContextVar[Handling | None] = ContextVar("phasebus_handling", default=None)
+
+
+class _CurrentCall:
+    """The handler's call that this code runs in; None outside of all handlers."""
+
+    __slots__ = ("get",)
+
+    def __init__(self) -> None:
+        self.get = _current.get
+
+    def set(self, of: tuple[EventBus, Event]) -> Handling:
+        """Begin a call: a handler of this bus handles this event."""
+        return Handling(*of)
+
+    def reset(self, call: Handling) -> None:
+        """End the call that :meth:`set` began."""
+        call.end()
+
+
+handling = _CurrentCall()
+
+
+def inside_handler_of(bus: EventBus) -> bool:
+    """Whether this code is part of a handler's call on ``bus``, however deep: waiting here could be for itself."""
+    call = handling.get()
+    while call is not None:
+        if call.active and call.bus is bus:
+            return True
+        call = call.outer
+    return False
 
 
 def next_depth(cause: Event) -> int:
@@ -31,7 +92,11 @@ def next_depth(cause: Event) -> int:
 
 
 def caused_by(event: Event, cause: Event) -> Event:
-    """``event`` linked to ``cause``, unless it already names a cause."""
-    if event.causation_id is not None or event is cause:
-        return event
-    return evolve(event, causation_id=cause.id, causation_depth=next_depth(cause))
+    """``event`` linked to ``cause``, unless it names a cause already; its depth grows either way.
+
+    Publishing the very event that is being handled (passing it on to another bus) keeps its identity.
+    """
+    depth = max(event.causation_depth, next_depth(cause))
+    if event.causation_id is None and event.id != cause.id:
+        return evolve(event, causation_id=cause.id, causation_depth=depth)
+    return event if event.causation_depth == depth else evolve(event, causation_depth=depth)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import deque
+from bisect import insort
 from typing import Literal, get_args
 
 import anyio
@@ -60,7 +60,7 @@ class Inbox:
         self.dropped = self.overrun = 0
         self.queued = 0
         self.reserved = 0
-        self.waiting: deque[anyio.Event] = deque()
+        self.waiting: list[tuple[int, anyio.Event]] = []
 
     def wants(self, event: Event) -> bool:
         """Whether an event is one that was asked for here."""
@@ -73,20 +73,24 @@ class Inbox:
         """Whether a publisher from outside has to wait."""
         return self.overflow == "wait" and (self.queued + self.reserved >= self.queue_size or bool(self.waiting))
 
-    async def reserve(self) -> None:
-        """Wait for room for one event, in the order of asking. Give it back with :meth:`release`."""
-        if not self.congested:
-            self.reserved += 1
-            return
+    def congested_for(self, ticket: int) -> bool:
+        """Whether the publisher with this ticket has to wait: there is no room, or an older one waits for it."""
+        return self.overflow == "wait" and (
+            self.queued + self.reserved >= self.queue_size or (bool(self.waiting) and self.waiting[0][0] < ticket)
+        )
+
+    async def reserve(self, ticket: int) -> None:
+        """Wait for room for one event, the oldest ticket first. Give it back with :meth:`release`."""
         turn = anyio.Event()
-        self.waiting.append(turn)
+        entry = (ticket, turn)
+        insort(self.waiting, entry)
         try:
             await turn.wait()
         except BaseException:
             if turn.is_set():
                 self.release()
             else:
-                self.waiting.remove(turn)
+                self.waiting.remove(entry)
             raise
 
     def release(self) -> None:
@@ -95,16 +99,19 @@ class Inbox:
         self.let_in()
 
     def let_in(self) -> None:
-        """Hand free places to the publishers that wait, first come, first served."""
+        """Hand free places to the publishers that wait, the oldest first."""
         while self.waiting and self.queued + self.reserved < self.queue_size:
-            self.reserved += 1
-            self.waiting.popleft().set()
+            self._let_first_in()
 
     def let_all_in(self) -> None:
         """Nothing is received here any more: nobody needs to wait."""
         while self.waiting:
-            self.reserved += 1
-            self.waiting.popleft().set()
+            self._let_first_in()
+
+    def _let_first_in(self) -> None:
+        self.reserved += 1
+        _, turn = self.waiting.pop(0)
+        turn.set()
 
     def check_room(self, event: Event) -> None:
         """Raise :class:`QueueFull` if the event can neither be taken nor waited with."""

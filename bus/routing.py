@@ -45,14 +45,14 @@ class Routes:
 
     def __iter__(self) -> Iterator[Target]:
         for index in (self._by_pattern, self._by_connection):
-            for targets in index.values():
-                yield from targets
+            for targets in list(index.values()):
+                yield from list(targets)
 
     def add(self, target: Target) -> None:
         """Let events reach ``target`` from now on."""
         if target.connection_id is None:
             self._by_pattern[target.pattern][target] = None
-            self._routes.clear()
+            self._routes = {}
         else:
             self._by_connection[target.connection_id][target] = None
 
@@ -60,7 +60,7 @@ class Routes:
         """Let no more events reach ``target``; one that is not there is no error."""
         if target.connection_id is None:
             index, key = self._by_pattern, target.pattern
-            self._routes.clear()
+            self._routes = {}
         else:
             index, key = self._by_connection, target.connection_id
         targets = index.get(key)
@@ -81,9 +81,11 @@ class Routes:
         return route
 
     def _remember(self, event_type: str) -> Route:
+        # Letting go of a stream removes it at any moment, this one included: a route out of date must not be kept.
+        routes = self._routes
         patterns = [event_type, *prefixes(event_type), "*"]
-        route = Route(target for p in patterns for target in self._by_pattern.get(p, ()))
-        if len(self._routes) >= MAX_REMEMBERED_TYPES:
-            self._routes.clear()
-        self._routes[event_type] = route
+        route = Route(target for p in patterns for target in list(self._by_pattern.get(p, ())))
+        if len(routes) >= MAX_REMEMBERED_TYPES:
+            routes.clear()
+        routes[event_type] = route
         return route

@@ -54,8 +54,8 @@ class EventStream:
     """What :meth:`EventBus.stream` returns: every matching event from the moment of that call, in order.
 
     Iterate over it, and leave it by ``async with``, :meth:`aclose`, or by letting go of it. It ends when the bus is
-    closed, after what was queued has been taken. One task at a time may wait for the next event. A stream that is kept
-    but not read fills up, and then does what its ``overflow`` says: by default it makes publishers wait.
+    closed, after what was queued has been taken. Several tasks may share it; each event goes to one of them. A stream
+    that is kept but not read fills up, and then does what its ``overflow`` says: by default it makes publishers wait.
     """
 
     __slots__ = ("_bus", "_inbox")
@@ -75,8 +75,9 @@ class EventStream:
         while not inbox.events:
             if inbox.closed:
                 raise StopAsyncIteration
-            inbox.wake = wake = anyio.Event()
-            await wake.wait()
+            if inbox.wake is None:
+                inbox.wake = anyio.Event()
+            await inbox.wake.wait()
         event = inbox.events.popleft()
         inbox.taken()
         return event
@@ -90,6 +91,7 @@ class EventStream:
     async def aclose(self) -> None:
         """Receive nothing more. Idempotent."""
         self._inbox.events.clear()
+        self._inbox.queued = 0
         self._close()
 
     def _close(self) -> None:

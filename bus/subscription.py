@@ -1,25 +1,27 @@
 """Subscriptions: a handler, the bounded queue before it, and the workers that empty it.
 
-A queued subscription is handled by long-lived workers, never by a task per event. With ``concurrency=n`` it has n
-lanes, each a queue with a worker of its own; a connection always takes the same lane, so its events stay in order.
+A queued subscription is handled by ``concurrency`` long-lived workers, never by a task per event.
 """
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Awaitable, Callable
-from inspect import isawaitable, iscoroutinefunction
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from functools import partial
+from inspect import iscoroutinefunction
 from typing import TYPE_CHECKING, Any
 
 import anyio
 from anyio.lowlevel import checkpoint
 
-from bus.causality import handling
+from bus.backlog import LinePerConnection, OneLine
+from bus.causality import Handling
+from bus.chain import Chain
 from bus.event import Event
 from bus.inbox import Inbox, Overflow
 
 if TYPE_CHECKING:
     from bus.bus import EventBus
+    from bus.middleware.base import Middleware
 
 Handler = Callable[[Event], Any]
 """What a subscriber gives: a function of one event, ``async`` or plain."""
@@ -34,17 +36,20 @@ class Subscription(Inbox):
 
     :ivar handled: calls of the handler that returned
     :ivar failed: calls that raised or took too long
+    :ivar running: what each worker handles now, None if nothing
     """
 
     __slots__ = (
         "_bus",
-        "_deliver",
+        "_chain",
+        "_idle",
+        "backlog",
         "cancelled",
         "failed",
         "handled",
         "handler",
         "inline",
-        "lanes",
+        "running",
         "timeout",
     )
 
@@ -64,16 +69,22 @@ class Subscription(Inbox):
     ) -> None:
         if concurrency < 1:
             raise ValueError(f"concurrency must be at least 1, not {concurrency}")
-        name = getattr(handler, "__qualname__", None) or repr(handler)
-        super().__init__(pattern, name, order, connection_id, queue_size, overflow)
+        if timeout is not None and not timeout > 0:
+            raise ValueError(f"timeout must be more than 0 seconds, not {timeout}")
+        super().__init__(pattern, name_of(handler), order, connection_id, queue_size, overflow)
         self._bus = bus
         self.handler = handler
         self.timeout = timeout
         self.inline = inline
         self.cancelled = False
         self.handled = self.failed = 0
-        self.lanes = () if inline else tuple(Lane(self) for _ in range(concurrency))
-        self._deliver: AsyncHandler = self.direct_call()
+        self.running: list[Event | None] = [] if inline else [None] * concurrency
+        self.backlog: OneLine | LinePerConnection = OneLine() if concurrency == 1 else LinePerConnection()
+        self._idle: list[anyio.Event] = []
+        call = as_async(handler)
+        if timeout is not None:
+            call = with_timeout(call, timeout, self.name)
+        self._chain = Chain(call, (), bus, self)
 
     def __repr__(self) -> str:
         state = "cancelled" if self.cancelled else f"{self.queued} queued"
@@ -85,107 +96,93 @@ class Subscription(Inbox):
             return
         self.cancelled = True
         self._bus.remove(self)
-        for lane in self.lanes:
-            self._bus.finished(len(lane.queue))
-            lane.queue.clear()
-            lane.wake()
+        self.backlog.clear()
+        while self._idle:
+            self._idle.pop().set()
+        self._bus.finished(self.queued)
         self.queued = 0
         self.let_all_in()
 
-    def direct_call(self) -> AsyncHandler:
-        """The handler without middleware, with the subscription's own time limit."""
-        call = as_async(self.handler)
-        return call if self.timeout is None else with_timeout(call, self.timeout, self.name)
-
-    def deliver_through(self, chain: AsyncHandler) -> None:
-        """Call the handler by way of this chain of middleware from now on."""
-        self._deliver = chain
+    def deliver_through(self, around: Sequence[Middleware]) -> None:
+        """Call the handler by way of these middlewares, inside those there are already."""
+        self._chain.extend(around, self._bus, self)
 
     async def deliver(self, event: Event) -> None:
         """Call the handler through its middleware; whatever it raises comes out."""
-        before = handling.set((self._bus, event))
+        call = Handling(self._bus, event)
         try:
-            await self._deliver(event)
+            await self._chain.call(event)
         except BaseException:
-            self.failed += 1
+            call.failed = True
             raise
         finally:
-            handling.reset(before)
-        self.handled += 1
+            call.end()
+            self._count(call.failed)
 
-    def _append(self, event: Event) -> None:
-        lanes = self.lanes
-        lane = lanes[0] if len(lanes) == 1 else lanes[hash(event.connection_id) % len(lanes)]
-        lane.queue.append(event)
-        self._bus.started()
-        if lane.idle is not None:
-            lane.wake()
-
-    def _remove_oldest(self) -> Event:
-        lane = max(self.lanes, key=lambda lane: len(lane.queue))
-        self.queued -= 1
-        self._bus.finished(1)
-        return lane.queue.popleft()
-
-
-class Lane:
-    """One queue of a subscription and the worker that empties it, in order."""
-
-    __slots__ = ("idle", "queue", "subscription")
-
-    def __init__(self, subscription: Subscription) -> None:
-        self.subscription = subscription
-        self.queue: deque[Event] = deque()
-        self.idle: anyio.Event | None = None
-
-    def wake(self) -> None:
-        """Tell the worker that there is something to do, or that it is over."""
-        if self.idle is not None:
-            self.idle.set()
-            self.idle = None
-
-    async def work(self) -> None:
+    async def work(self, worker: int) -> None:
         """Handle events until the subscription is cancelled. A failing handler is reported and harms nobody."""
-        subscription, queue = self.subscription, self.queue
+        backlog = self.backlog
         since_checkpoint = 0
-        while not subscription.cancelled:
-            if not queue:
-                self.idle = idle = anyio.Event()
+        while not self.cancelled:
+            if not backlog.ready:
+                idle = anyio.Event()
+                self._idle.append(idle)
                 await idle.wait()
                 since_checkpoint = 0
                 continue
-            event = queue.popleft()
-            subscription.taken()
+            event = backlog.take()
+            self.running[worker] = event
+            self.taken()
             await self._handle(event)
+            self.running[worker] = None
+            backlog.done(event)
             since_checkpoint += 1
             if since_checkpoint == EVENTS_BETWEEN_CHECKPOINTS:
                 since_checkpoint = 0
                 await checkpoint()
 
     async def _handle(self, event: Event) -> None:
-        bus = self.subscription._bus
+        bus = self._bus
         try:
-            await self.subscription.deliver(event)
-        except Exception as error:
-            await bus.report_failure(self.subscription.name, event, error)
+            await self.deliver(event)
         except BaseException as error:
-            # A cancellation that is not ours (the handler awaited something that was cancelled) must not end the
-            # worker; our own, and KeyboardInterrupt, must.
-            if not isinstance(error, anyio.get_cancelled_exc_class()) or _is_cancelled():
+            if not is_failure(error):
                 raise
-            await bus.report_failure(self.subscription.name, event, error)
+            await bus.report_failure(self.name, event, error)
         finally:
             bus.finished(1)
 
+    def _count(self, failed: bool) -> None:
+        if failed:
+            self.failed += 1
+        else:
+            self.handled += 1
+        if self.cancelled:
+            self._bus.count_late(failed)
+
+    def _append(self, event: Event) -> None:
+        self.backlog.put(event)
+        self._bus.started()
+        if self._idle:
+            self._idle.pop().set()
+
+    def _remove_oldest(self) -> Event:
+        self.queued -= 1
+        self._bus.finished(1)
+        return self.backlog.drop_oldest()
+
 
 def as_async(handler: Handler) -> AsyncHandler:
-    """``handler`` as an async function; a plain function is called where it stands."""
+    """``handler`` as an async function; a plain function is called where it stands.
+
+    A coroutine that a plain function returns is awaited, a task that it started is not: the handler has returned.
+    """
     if iscoroutinefunction(handler) or iscoroutinefunction(getattr(handler, "__call__", None)):  # noqa: B004
         return handler
 
     async def call(event: Event) -> None:
         result = handler(event)
-        if isawaitable(result):
+        if isinstance(result, Coroutine):
             await result
 
     return call
@@ -203,5 +200,24 @@ def with_timeout(call: AsyncHandler, timeout_s: float, name: str) -> AsyncHandle
     return limited
 
 
-def _is_cancelled() -> bool:
-    return anyio.current_effective_deadline() == float("-inf")
+def is_failure(error: BaseException) -> bool:
+    """Whether a handler failed with this, rather than being cancelled itself or interrupted.
+
+    On asyncio, awaiting a task or future that was cancelled raises what looks like a cancellation of one's own.
+    """
+    if isinstance(error, Exception):
+        return True
+    import asyncio
+
+    if not isinstance(error, asyncio.CancelledError):
+        return False
+    task = asyncio.current_task()
+    cancelled = task is not None and task.cancelling() > 0
+    return not cancelled and anyio.current_effective_deadline() != float("-inf")
+
+
+def name_of(handler: Handler) -> str:
+    """What a handler is called in logs and events. Never its arguments, which may be anybody's phone number."""
+    while isinstance(handler, partial):
+        handler = handler.func
+    return getattr(handler, "__qualname__", None) or type(handler).__qualname__

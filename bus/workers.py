@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from types import TracebackType
 from typing import Any, Self
 
@@ -28,7 +28,11 @@ class Workers:
 
     async def __aenter__(self) -> Self:
         self._outer = await anyio.create_task_group().__aenter__()
-        await self._outer.start(self._run)
+        try:
+            await self._outer.start(self._run)
+        except BaseException as error:
+            await self._outer.__aexit__(type(error), error, error.__traceback__)
+            raise
         return self
 
     async def __aexit__(
@@ -37,10 +41,14 @@ class Workers:
         self.stop()
         if isinstance(exc, anyio.get_cancelled_exc_class()):
             return await self._outer.__aexit__(exc_type, exc, traceback)
-        await self._outer.__aexit__(None, None, None)
+        try:
+            await self._outer.__aexit__(None, None, None)
+        except anyio.get_cancelled_exc_class():
+            if exc is None:
+                raise
         return None
 
-    def start_soon(self, function: Callable[..., Awaitable[Any]], *args: object, name: str) -> None:
+    def start_soon(self, function: Callable[..., Coroutine[Any, Any, Any]], *args: object, name: str) -> None:
         """Start a task."""
         assert self._inner is not None
         self._inner.start_soon(function, *args, name=name)

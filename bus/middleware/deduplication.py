@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal
 import anyio
 from attrs import field, frozen, validators
 
+from bus.causality import inside_handler_of
 from bus.event import Event, id_was_generated
 from bus.interchange import payload_to_plain
 from bus.middleware.base import Next
@@ -25,7 +26,8 @@ class Deduplication:
 
     Two events are the same if they have the same id, given by the publisher; without one, if type, connection and
     payload are equal. An event counts as published once that has succeeded, so a publisher may try again after an
-    error. At most ``max_entries`` are remembered, the oldest forgotten first. ``clock`` returns seconds.
+    error; one that comes while the first is still on its way waits for its outcome (unless a handler publishes it,
+    which must not wait). At most ``max_entries`` are remembered, the oldest forgotten first. ``clock`` returns seconds.
     """
 
     window_s: float = field(default=5.0, validator=validators.gt(0))
@@ -36,31 +38,58 @@ class Deduplication:
     def wrap(self, call_next: Next, bus: EventBus, subscription: Subscription | None) -> Next:
         """The chain that sees each event once."""
         seen: OrderedDict[Hashable, float] = OrderedDict()
-        under_way: set[Hashable] = set()
+        under_way: dict[Hashable, _Outcome] = {}
 
         async def deduplicate(event: Event) -> None:
             key = identity(event)
+            while (first := under_way.get(key)) is not None and not inside_handler_of(bus):
+                await first.known()
             now = self.clock()
             while seen and next(iter(seen.values())) <= now - self.window_s:
                 seen.popitem(last=False)
-            if key in seen or key in under_way:
+            if first is not None or key in seen:
                 await bus.report_dropped(event, "deduplication", "duplicate")
                 return
-            under_way.add(key)
+            under_way[key] = outcome = _Outcome()
             try:
                 await call_next(event)
+                seen[key] = self.clock()
             finally:
-                under_way.discard(key)
-            seen[key] = self.clock()
+                del under_way[key]
+                outcome.settle()
             if len(seen) > self.max_entries:
                 seen.popitem(last=False)
 
         return deduplicate
 
 
+class _Outcome:
+    """Whether an event that is being published will have been; the event to wait on is made for those who do."""
+
+    __slots__ = ("_settled",)
+
+    def __init__(self) -> None:
+        self._settled: anyio.Event | None = None
+
+    async def known(self) -> None:
+        """Wait until its publisher has succeeded or failed."""
+        if self._settled is None:
+            self._settled = anyio.Event()
+        await self._settled.wait()
+
+    def settle(self) -> None:
+        """Its publisher has succeeded or failed."""
+        if self._settled is not None:
+            self._settled.set()
+
+
 def identity(event: Event) -> Hashable:
     """What makes two events the same: the id that a publisher gave, else type, connection, keys and payload."""
     if not id_was_generated(event):
         return event.id
-    payload = json.dumps(payload_to_plain(event.data), sort_keys=True, default=repr)
+    plain = payload_to_plain(event.data)
+    try:
+        payload = json.dumps(plain, sort_keys=True, default=repr)
+    except (TypeError, ValueError):  # keys that cannot be sorted, or are no text; a payload that contains itself
+        payload = repr(plain)
     return (event.type, event.connection_id, event.call_id, event.tenant_id, payload)

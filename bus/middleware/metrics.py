@@ -44,7 +44,9 @@ class Metrics:
         async def measure(event: Event) -> None:
             series = own.get(event.type)
             if series is None:
-                series = own[event.type] = self._series(event.type, handler)
+                series = self._series(event.type, handler)
+                if len(own) < MAX_SERIES:
+                    own[event.type] = series
             started = perf_counter()
             try:
                 await call_next(event)
@@ -61,6 +63,6 @@ class Metrics:
         return measure
 
     def _series(self, event_type: str, handler: str) -> Series:
-        if len(self.series) >= MAX_SERIES:
+        if (event_type, handler) not in self.series and len(self.series) >= MAX_SERIES:
             event_type = "*"
         return self.series.setdefault((event_type, handler), Series())

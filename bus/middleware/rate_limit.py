@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Literal
 
@@ -39,7 +40,7 @@ class RateLimit:
     :param excess: what happens to an event too many: ``delay`` its publisher (default; order is kept), ``drop`` it
         (counted and reported as ``event.dropped``), or raise :class:`~bus.RateLimitExceeded` (``error``)
 
-    A bucket that has been full for a while is forgotten; at most ``max_buckets`` are kept.
+    A bucket that has filled up is forgotten; at most ``max_buckets`` are kept, those used last.
     """
 
     rate_per_s: float = field(default=100.0, validator=validators.gt(0))
@@ -53,7 +54,7 @@ class RateLimit:
 
     def wrap(self, call_next: Next, bus: EventBus, subscription: Subscription | None) -> Next:
         """The chain behind the bucket."""
-        buckets: dict[str | None, _Bucket] = {}
+        buckets: OrderedDict[str | None, _Bucket] = OrderedDict()
         burst = max(1.0, self.burst if self.burst is not None else self.rate_per_s)
 
         async def limit(event: Event) -> None:
@@ -62,11 +63,10 @@ class RateLimit:
             if bucket.tokens >= 1 and not bucket.line.locked():
                 bucket.tokens -= 1
             elif self.excess == "delay":
-                # The line keeps the order of the delayed; what comes meanwhile stands behind them.
+                # The line keeps the order of the delayed; what comes meanwhile stands behind them. It is left before
+                # the event goes on, because a handler may publish for the same connection.
                 async with bucket.line:
                     await self._wait_for_token(bucket, burst)
-                    await call_next(event)
-                return
             elif self.excess == "drop":
                 await bus.report_dropped(event, "rate limit", f"more than {self.rate_per_s:g} a second")
                 return
@@ -78,24 +78,25 @@ class RateLimit:
 
         return limit
 
-    def _bucket(self, buckets: dict[str | None, _Bucket], event: Event, now: float, burst: float) -> _Bucket:
+    def _bucket(self, buckets: OrderedDict[str | None, _Bucket], event: Event, now: float, burst: float) -> _Bucket:
         key = event.connection_id if self.per == "connection" else event.tenant_id if self.per == "tenant" else None
-        bucket = buckets.get(key)
+        bucket = buckets.pop(key, None)
         if bucket is None:
-            if len(buckets) >= self.max_buckets:
-                self._forget_full(buckets, now, burst)
-            bucket = buckets[key] = _Bucket(burst, now)
+            self._forget_full(buckets, now, burst)
+            bucket = _Bucket(burst, now)
+        buckets[key] = bucket
         bucket.refill(now, self.rate_per_s, burst)
         return bucket
 
-    def _forget_full(self, buckets: dict[str | None, _Bucket], now: float, burst: float) -> None:
-        for key, bucket in list(buckets.items()):
-            bucket.refill(now, self.rate_per_s, burst)
-            if bucket.tokens >= burst and not bucket.line.locked():
-                del buckets[key]
-        while len(buckets) >= self.max_buckets:
-            # All in use: the one longest there starts anew, which can only let a few events more through.
-            del buckets[next(iter(buckets))]
+    def _forget_full(self, buckets: OrderedDict[str | None, _Bucket], now: float, burst: float) -> None:
+        """Forget buckets from the one longest unused on, as long as they must have filled up since, or are too many."""
+        while buckets:
+            key = next(iter(buckets))
+            bucket = buckets[key]
+            full = now - bucket.filled_at >= burst / self.rate_per_s and not bucket.line.locked()
+            if not full and len(buckets) < self.max_buckets:
+                return
+            del buckets[key]
 
     async def _wait_for_token(self, bucket: _Bucket, burst: float) -> None:
         bucket.refill(self.clock(), self.rate_per_s, burst)

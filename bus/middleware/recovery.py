@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
-from attrs import frozen
+from attrs import field, frozen
 
+from bus.causality import handling
 from bus.event import Event
 from bus.middleware.base import Next
+from bus.subscription import is_failure
 
 if TYPE_CHECKING:
     from bus.bus import EventBus
@@ -21,7 +23,7 @@ class Recovery:
     A queued handler's error becomes that event with or without this; an inline handler's reaches the publisher without.
     """
 
-    kind: Literal["delivery"] = "delivery"
+    kind: Literal["delivery"] = field(default="delivery", init=False)
 
     def wrap(self, call_next: Next, bus: EventBus, subscription: Subscription | None) -> Next:
         """The chain, from which no error comes out."""
@@ -30,9 +32,12 @@ class Recovery:
         async def recover(event: Event) -> None:
             try:
                 await call_next(event)
-            except Exception as error:
-                subscription.failed += 1
-                subscription.handled -= 1
+            except BaseException as error:
+                if not is_failure(error):
+                    raise
+                call = handling.get()
+                assert call is not None
+                call.failed = True
                 await bus.report_failure(subscription.name, event, error)
 
         return recover

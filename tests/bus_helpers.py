@@ -1,0 +1,108 @@
+"""Small things that the tests of the bus share: handlers that record or wait, and a cancellation at a chosen await."""
+
+from __future__ import annotations
+
+from collections.abc import Coroutine, Generator
+from types import coroutine
+from typing import Any
+
+import anyio
+from anyio.lowlevel import checkpoint
+
+from bus import Event, EventBus
+from bus.inbox import Inbox
+
+
+class Recorder:
+    """A handler that keeps what it was given."""
+
+    def __init__(self) -> None:
+        self.events: list[Event] = []
+
+    async def __call__(self, event: Event) -> None:
+        self.events.append(event)
+
+    @property
+    def numbers(self) -> list[Any]:
+        return [event.field("n") for event in self.events]
+
+    @property
+    def types(self) -> list[str]:
+        return [event.type for event in self.events]
+
+
+class Gate(Recorder):
+    """A handler that waits until it is opened, and keeps what it has begun with."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.opened = anyio.Event()
+
+    async def __call__(self, event: Event) -> None:
+        self.events.append(event)
+        await self.opened.wait()
+
+    def open(self) -> None:
+        self.opened.set()
+
+
+class FakeClock:
+    """A clock that only the test moves; ``sleep`` moves it too."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.slept: list[float] = []
+
+    def __call__(self) -> float:
+        return self.now
+
+    async def sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
+        self.now += seconds
+
+
+class Fails:
+    """A handler that always raises."""
+
+    async def __call__(self, event: Event) -> None:
+        raise ValueError("it broke")
+
+
+async def settle() -> None:
+    """Let all others run until they wait. (``wait_all_tasks_blocked`` sleeps for 0.1 s on asyncio.)"""
+    for _ in range(50):
+        await checkpoint()
+
+
+async def fill(bus: EventBus, event_type: str, number: int, connection_id: str | None = "c") -> None:
+    """Publish ``n=0, 1, …`` up to ``number`` events."""
+    for n in range(number):
+        await bus.publish(event_type, {"n": n}, connection_id=connection_id)
+
+
+def assert_at_rest(bus: EventBus) -> None:
+    """Nothing is queued, running, promised or waited for: every account of the bus is back at nothing."""
+    assert bus._pending == 0
+    assert bus._lines == {}
+    for target in bus._routes:
+        if isinstance(target, Inbox):
+            assert (target.queued, target.reserved, target.waiting) == (0, 0, [])
+
+
+@coroutine
+def cancelled_at(step: int, scope: anyio.CancelScope, work: Coroutine[Any, Any, Any]) -> Generator[Any, Any, bool]:
+    """Run ``work``, cancelling ``scope`` (which is around this) at its await number ``step``. Whether it got so far."""
+    send, value, waits = work.send, None, 0
+    while True:
+        try:
+            trap = send(value)
+        except StopIteration:
+            return waits > step
+        if waits == step:
+            scope.cancel()
+        waits += 1
+        try:
+            value = yield trap
+            send = work.send
+        except BaseException as error:
+            value, send = error, work.throw
