@@ -20,8 +20,9 @@ from aiortc import RTCDataChannel, RTCRtpReceiver
 from bus import Event, EventBus, EventType, event_from_json
 from examples.webrtc_call.bridge import telling
 from examples.webrtc_call.call import NUMBER, CallReport, make_call
+from examples.webrtc_call.gateway import Gateway, connection_id_of
 from examples.webrtc_call.media import Ear, Tone
-from examples.webrtc_call.outside import CallOffered, Model, Provider
+from examples.webrtc_call.outside import CallEnded, CallOffered, Model, Provider
 from examples.webrtc_call.peers import (
     answer_of,
     loopback_only,
@@ -192,6 +193,17 @@ async def test_call_ends_when_the_model_goes_away(monkeypatch: pytest.MonkeyPatc
 
     assert report.phases == ("initializing", "terminating", "terminated")
     assert types(report).count("ai.connection_failed") == 1
+
+
+async def test_call_that_is_terminated_by_hand_is_taken_down(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def terminate(self: Gateway, ended: CallEnded) -> None:
+        await self._lifecycle.terminate_connection(connection_id_of(ended.call_id), "by hand")
+
+    monkeypatch.setattr(Gateway, "_end", terminate)
+    with anyio.fail_after(GENEROUSLY_S):
+        report = await make_call(frames=FRAMES)
+
+    assert report.phases == ("initializing", "ready", "terminated")
 
 
 async def test_repeated_webhook_leaves_the_living_call_alone(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from contextlib import suppress
 
 from aiortc import RTCDataChannel, RTCPeerConnection, RTCRtpReceiver
 from anyio import create_task_group
@@ -34,7 +35,7 @@ from examples.webrtc_call.peers import (
     watch_channel,
     watch_peer,
 )
-from statemachines import ConnectionLifecycle, DuplicateConnection
+from statemachines import ConnectionEnded, ConnectionLifecycle, DuplicateConnection
 
 # Not among the well-known names; any other is as good.
 CALL_CLOSED = "whatsapp.call_closed"
@@ -139,7 +140,8 @@ class Call:
             async with create_task_group() as tasks, peer_connection() as to_caller, peer_connection() as to_model:
                 tasks.start_soon(self._answer_caller, to_caller, provider, tasks)
                 tasks.start_soon(self._open_session, to_model, model, tasks)
-                await lifecycle.wait_until(self.connection_id, "terminating")
+                with suppress(ConnectionEnded):  # at one blow, by terminate_connection
+                    await lifecycle.wait_until(self.connection_id, "terminating")
                 self._ending = True
                 # A leg that is still being set up must not come up after the end.
                 tasks.cancel_scope.cancel()
