@@ -11,10 +11,12 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from typing import Any, Literal
 
 from attrs import define, evolve, frozen
 
+from bus.causality import caused_by
+from bus.errors import CausalityLoop
 from bus.event import Event
 from bus.names import matches
 from statemachines.connections.early import EarlyEvents, Key
@@ -23,9 +25,14 @@ from statemachines.connections.state import ConnectionState, state_of
 from statemachines.connections.timers import TimerQueue
 from statemachines.errors import DuplicateConnection, StepNeverSettles, UnknownConnection, UnknownDependency, suggestion
 from statemachines.language.definition import Definition
-from statemachines.table.layout import TERMINATION
+from statemachines.table.layout import TERMINATION, UNHANDLED
 from statemachines.table.record import Identity, Record, Timer
 from statemachines.table.step import CREATED, DEPENDENCY_MARKED, TIMER_FIRED, Step, Steps
+from statemachines.table.table import Situation
+
+MAX_NOTES = 8
+MAX_MOVES = 3
+MAX_LOST = 100
 
 NOT_ADDRESSED = ("connection.unknown", "connection.phase_changed", "handler.failed", "event.dropped")
 """News about connections, told by phasebus itself: never an unknown connection's event."""
@@ -46,11 +53,36 @@ class Counts:
 
 @frozen
 class Note:
-    """Something that went wrong with an event, kept to explain why a connection waits."""
+    """Something that an event did not do, kept to explain why a connection waits.
 
-    kind: str
+    :ivar kind: ``condition``: it came, but not as a ``when`` wants it; ``held``: a transition's guard held it back;
+        ``foreign``: another tenant's (``detail``); ``lost``, ``failed``: it took a dependency (``subject``) away;
+        ``call_id``: its call id (``detail``) belongs to another connection (``subject``); ``cut``: it could not be
+        applied
+    """
+
+    kind: Literal["condition", "held", "foreign", "lost", "failed", "call_id", "cut"]
     event_type: str
-    detail: str
+    detail: str = ""
+    subject: str = ""
+
+
+@frozen
+class Stray:
+    """An event that reached no connection, and by which id it was meant to."""
+
+    event_type: str
+    connection_id: str | None
+    call_id: str | None
+
+
+@frozen
+class Move:
+    """How a connection came into a phase: by which event, or which timer of which state."""
+
+    event_type: str
+    timer: str
+    phase: str
 
 
 class Connections:
@@ -63,9 +95,15 @@ class Connections:
         self.records: dict[str, Record] = {}
         self.counts = Counts()
         self.early = EarlyEvents(definition.early)
-        self.strays: deque[tuple[str, str | None]] = deque(maxlen=100)
-        """The last events that nobody was registered for: type and connection id."""
-        self._notes: dict[str, deque[Note]] = {}
+        self.strays: deque[Stray] = deque(maxlen=MAX_LOST)
+        """The last events that nobody was registered for when they came."""
+        self.lost: deque[Stray] = deque(maxlen=MAX_LOST)
+        """The last of these that nobody was registered for in time."""
+        self.forgotten: deque[tuple[str, str]] = deque(maxlen=MAX_LOST)
+        """The last connections that ended and were forgotten, with the phase they ended in."""
+        self._notes: dict[str, tuple[Note, ...]] = {}
+        self._moves: dict[str, tuple[Move, ...]] = {}
+        self._guarded: dict[tuple[Situation, int], bool] = {}
         self._by_call_id: dict[str, str] = {}
         self._timers = TimerQueue(self._lives)
         self._starts = tuple(
@@ -91,7 +129,11 @@ class Connections:
 
     def notes(self, connection_id: str) -> tuple[Note, ...]:
         """What went wrong with this connection's events lately, the latest last."""
-        return tuple(self._notes.get(connection_id, ()))
+        return self._notes.get(connection_id, ())
+
+    def moves(self, connection_id: str) -> tuple[Move, ...]:
+        """How this connection came to where it is, the latest last."""
+        return self._moves.get(connection_id, ())
 
     def holder(self, call_id: str | None) -> str | None:
         """The id of the connection that holds a call id."""
@@ -114,8 +156,9 @@ class Connections:
         metadata: Mapping[str, Any] | None = None,
         at: float,
         now: float,
+        cause: Event | None = None,
     ) -> list[Reaction]:
-        """Register a connection and process what came for it early.
+        """Register a connection and process what came for it early. ``cause`` is the event that led to this, if any.
 
         :raises DuplicateConnection: the id is registered or still retained, or a living connection holds the call id
         :raises UnknownDependency: a name that the definition does not declare
@@ -125,24 +168,26 @@ class Connections:
         required = self._required(dependencies)
         self.steps.check_timeouts(timeouts)
         identity = Identity(connection_id, call_id, tenant_id, dict(timeouts) if timeouts else None, metadata or {}, at)
-        return self._admit(identity, required, self._created(identity, required), (), at, now)
+        return self._admit(identity, required, self._created(identity, required, cause), (), at, now)
 
     def receive(self, event: Event, *, at: float, now: float) -> list[Reaction]:
         """Process an event of the bus."""
         connection_id = event.connection_id
         if connection_id is None:
             if event.call_id is None:
-                return []
+                return self._unaddressed(event)
             connection_id = self._by_call_id.get(event.call_id)
             if connection_id is None:
                 return self._nobody(("call_id", event.call_id), event, now)
         if connection_id not in self.records:
-            if self._starts_on(event):
+            if self.starts_on(event):
                 return self._start_on(connection_id, event, at, now)
             return self._nobody(("connection_id", connection_id), event, now)
         return self._arrived(connection_id, event, at, now)
 
-    def mark(self, connection_id: str, dependency: str, *, at: float, now: float) -> Reaction:
+    def mark(
+        self, connection_id: str, dependency: str, *, at: float, now: float, cause: Event | None = None
+    ) -> Reaction:
         """Make a dependency ready by hand.
 
         :raises UnknownConnection: nobody of that id
@@ -150,18 +195,20 @@ class Connections:
         """
         record = self.record(connection_id)
         self.steps.bit(dependency)
-        event = Event(DEPENDENCY_MARKED, connection_id, {"dependency": dependency}, timestamp=at)
+        event = _linked(Event(DEPENDENCY_MARKED, connection_id, {"dependency": dependency}, timestamp=at), cause)
         if record.ended:
             return self._finished(record, event)
         return self._try(record, event, now, lambda: self.steps.mark(record, dependency, event, at=at, now=now))
 
-    def terminate(self, connection_id: str, reason: str | None, *, at: float, now: float) -> Reaction:
+    def terminate(
+        self, connection_id: str, reason: str | None, *, at: float, now: float, cause: Event | None = None
+    ) -> Reaction:
         """End a connection.
 
         :raises UnknownConnection: nobody of that id
         """
         record = self.record(connection_id)
-        event = Event(TERMINATION, connection_id, {"reason": reason}, timestamp=at)
+        event = _linked(Event(TERMINATION, connection_id, {"reason": reason}, timestamp=at), cause)
         if record.ended:
             return self._finished(record, event)
         return self._try(record, event, now, lambda: self.steps.terminate(record, event, at=at, now=now))
@@ -199,31 +246,31 @@ class Connections:
             return [self._finished(record, event)]
         if event.tenant_id is not None and event.tenant_id != identity.tenant_id:
             return [self._foreign(record, event)]
-        bound = event.call_id is not None and identity.call_id is None and event.call_id not in self._by_call_id
-        if bound:
-            record = evolve(record, identity=evolve(identity, call_id=event.call_id))
+        call_id = event.call_id if identity.call_id is None else None
+        if call_id is not None and self._holds(call_id):
+            self._note(connection_id, Note("call_id", event.type, call_id, self._by_call_id[call_id]))
+            call_id = None
+        if call_id is not None:
+            record = evolve(record, identity=evolve(identity, call_id=call_id))
             self.records[connection_id] = record
-            self._by_call_id[event.call_id] = connection_id  # type: ignore[index]  # not None, see above
+            self._by_call_id[call_id] = connection_id
         reactions = [self._try(record, event, now, lambda: self.steps.event(record, event, at=at, now=now))]
-        if bound and event.call_id is not None:
-            reactions += self._release(connection_id, [("call_id", event.call_id)], at, now)
+        if call_id is not None:
+            reactions += self._release(connection_id, [("call_id", call_id)], at, now)
         return reactions
 
     def _try(self, record: Record, event: Event, now: float, make: Any) -> Reaction:
         try:
             step: Step = make()
         except StepNeverSettles as error:
-            self._note(record.connection_id, Note("failed", event.type, str(error)))
+            self._note(record.connection_id, Note("cut", event.type, str(error)))
             return Reaction("failed", event, record.connection_id, error=error)
         self.counts.processed += 1
-        if step.ignored:
-            self.counts.ignored += 1
-        else:
+        if not step.ignored:
             self._commit(step, now)
-        if not step.changed_facts:
-            plan = self.steps.plan(event.type)
-            if any(rule.ready and not record.ready & rule.bit for rule in plan.dependencies):
-                self._note(record.connection_id, Note("condition", event.type, ""))
+        if step.outcome.quiet and (step.ignored or event.type == TIMER_FIRED):
+            self.counts.ignored += 1
+        self._note_step(step, record)
         return Reaction("step", event, record.connection_id, step)
 
     def _commit(self, step: Step, now: float) -> None:
@@ -241,9 +288,12 @@ class Connections:
             else:
                 self._forget(connection_id)
 
-    def _starts_on(self, event: Event) -> bool:
+    def starts_on(self, event: Event) -> bool:
+        """Whether this event registers a connection that is not yet known."""
+        # News about a connection just forgotten must not begin it anew by way of a pattern.
         return any(
-            matches(pattern, event.type) and (when is True or (when is not False and when(self.steps.blank, event)))
+            (pattern == event.type if event.type in NOT_ADDRESSED else matches(pattern, event.type))
+            and (when is True or (when is not False and when(self.steps.blank, event)))
             for pattern, when in self._starts
         )
 
@@ -255,12 +305,17 @@ class Connections:
         except UnknownDependency as error:
             return [Reaction("failed", event, connection_id, error=error)]
         call_id = event.call_id or _text(event.field("call_id"))
-        if call_id is not None and self._holds(call_id):
-            call_id = None
+        taken = call_id if call_id is not None and self._holds(call_id) else None
         tenant_id = event.tenant_id or _text(event.field("tenant_id"))
-        identity = Identity(connection_id, call_id, tenant_id, None, {}, at)
-        created = event if event.type == CREATED else self._created(identity, required, causation_id=event.id)
-        return self._admit(identity, required, created, (event,), at, now)
+        identity = Identity(connection_id, call_id if taken is None else None, tenant_id, None, {}, at)
+        try:
+            created = event if event.type == CREATED else self._created(identity, required, event)
+        except CausalityLoop as error:
+            return [Reaction("failed", event, connection_id, error=error)]
+        reactions = self._admit(identity, required, created, (event,), at, now)
+        if taken is not None and connection_id in self.records:
+            self._note(connection_id, Note("call_id", event.type, taken, self._by_call_id[taken]))
+        return reactions
 
     def _admit(
         self, identity: Identity, required: int, created: Event, first: Iterable[Event], at: float, now: float
@@ -297,8 +352,8 @@ class Connections:
             required |= self.steps.bit(str(name))
         return required
 
-    def _created(self, identity: Identity, required: int, causation_id: str | None = None) -> Event:
-        return Event(
+    def _created(self, identity: Identity, required: int, cause: Event | None) -> Event:
+        created = Event(
             CREATED,
             identity.connection_id,
             {
@@ -308,21 +363,31 @@ class Connections:
             call_id=identity.call_id,
             tenant_id=identity.tenant_id,
             timestamp=identity.created_at,
-            causation_id=causation_id,
         )
+        return _linked(created, cause)
+
+    def _unaddressed(self, event: Event) -> list[Reaction]:
+        """An event without any id: of no interest, unless the definition names it."""
+        if event.type in NOT_ADDRESSED or not self.names(event.type):
+            return []
+        self.strays.append(Stray(event.type, None, None))
+        self.counts.unknown += 1
+        return [Reaction("unknown", event, None)]
 
     def _nobody(self, key: Key, event: Event, now: float) -> list[Reaction]:
         if event.type in NOT_ADDRESSED:
             return []
-        self.strays.append((event.type, event.connection_id))
+        self.strays.append(Stray(event.type, event.connection_id, event.call_id))
         if self.early.keep_s > 0 and self.names(event.type):
             self.counts.early += 1
             gone = self.early.hold(key, event, now)
             return [Reaction("early", event, event.connection_id), *(self._expired(old) for old in gone)]
+        self.lost.append(self.strays[-1])
         self.counts.unknown += 1
         return [Reaction("unknown", event, event.connection_id)]
 
     def _expired(self, event: Event) -> Reaction:
+        self.lost.append(Stray(event.type, event.connection_id, event.call_id))
         self.counts.expired += 1
         return Reaction("expired", event, event.connection_id)
 
@@ -346,7 +411,9 @@ class Connections:
 
     def _forget(self, connection_id: str) -> None:
         record = self.records.pop(connection_id)
+        self.forgotten.append((connection_id, record.situation.phase))
         self._notes.pop(connection_id, None)
+        self._moves.pop(connection_id, None)
         call_id = record.identity.call_id
         if call_id is not None and self._by_call_id.get(call_id) == connection_id:
             del self._by_call_id[call_id]
@@ -376,9 +443,46 @@ class Connections:
             )
 
     def _note(self, connection_id: str, note: Note) -> None:
-        notes = self._notes.setdefault(connection_id, deque(maxlen=8))
-        if not notes or notes[-1] != note:
-            notes.append(note)
+        notes = self._notes.get(connection_id, ())
+        self._notes[connection_id] = (*(other for other in notes if other != note), note)[-MAX_NOTES:]
+
+    def _note_step(self, step: Step, record: Record) -> None:
+        """Keep what may explain later why the connection is where it is."""
+        event, connection_id = step.event, record.connection_id
+        if connection_id not in self.records:
+            return
+        if step.changed_configuration:
+            timer = f"{event.field('timer')} of {event.field('state')}" if event.type == TIMER_FIRED else ""
+            moves = self._moves.get(connection_id, ())
+            self._moves[connection_id] = (*moves, Move(event.type, timer, step.after.situation.phase))[-MAX_MOVES:]
+        plan = self.steps.plan(event.type)
+        if step.during.ready == record.ready and step.during.failed == record.failed:
+            if any(rule.ready and not record.ready & rule.bit for rule in plan.dependencies):
+                self._note(connection_id, Note("condition", event.type))
+        else:
+            gone, failed = record.ready & ~step.during.ready, step.during.failed & ~record.failed
+            for name, bit in self.layout.bits.items():
+                if (gone | failed) & bit:
+                    kind: Literal["failed", "lost"] = "failed" if failed & bit else "lost"
+                    self._note(connection_id, Note(kind, event.type, str(event.error or ""), name))
+        if step.outcome.quiet and plan.event_class != UNHANDLED and self._is_guarded(record, plan.event_class):
+            self._note(connection_id, Note("held", event.type))
+
+    def _is_guarded(self, record: Record, event_class: int) -> bool:
+        """Whether a guard, and not the mere lack of a transition, can hold back such an event here."""
+        key = (record.situation, event_class)
+        found = self._guarded.get(key)
+        if found is None:
+            found = self._guarded[key] = any(
+                event_class in self.layout.classes_of(transition)
+                for state in record.situation.states
+                for transition in self.layout.states[state].transitions
+            )
+        return found
+
+
+def _linked(event: Event, cause: Event | None) -> Event:
+    return event if cause is None else caused_by(event, cause)
 
 
 def _text(value: Any) -> str | None:

@@ -28,14 +28,17 @@ class Publication:
     effect: PublishEffect | None = None
 
     def build(self, lifecycle: str) -> Event:
-        """The event. Its id says which step caused it, so the same effect twice is recognised as one."""
+        """The event. Its id says which step caused it, so the same effect twice is recognised as one.
+
+        An event that starts a connection makes two steps: the registration, then its own.
+        """
         step, identity = self.step, self.step.after.identity
         data = self._phase_change() if self.effect is None else self.effect.data(step.during, step.event)
         return Event(
             self.event_type,
             identity.connection_id,
             data,
-            id=f"{lifecycle}:{step.event.id}:{identity.connection_id}:{self.number}",
+            id=f"{lifecycle}:{step.event.id}:{identity.connection_id}:{'start:' * (step.before is None)}{self.number}",
             call_id=identity.call_id,
             tenant_id=identity.tenant_id,
             timestamp=step.after.updated_at,

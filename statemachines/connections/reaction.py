@@ -6,6 +6,7 @@ from typing import Literal
 
 from attrs import frozen
 
+from bus.errors import CausalityLoop
 from bus.event import Event
 from statemachines.errors import StepNeverSettles, UnknownDependency
 from statemachines.table.step import Step
@@ -28,5 +29,5 @@ class Reaction:
     event: Event
     connection_id: str | None
     step: Step | None = None
-    error: StepNeverSettles | UnknownDependency | None = None
+    error: StepNeverSettles | UnknownDependency | CausalityLoop | None = None
     released: bool = False

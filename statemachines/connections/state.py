@@ -21,6 +21,7 @@ class ConnectionState:
     :ivar dependencies: every declared dependency with ``pending``, ``ready`` or ``failed``
     :ivar ready_conditions: the dependencies that this connection requires, and whether each is ready
     :ivar metadata: what it was registered with, and what it remembered since
+    :ivar ended: whether it is in a final state of the top level
     """
 
     id: str
@@ -33,6 +34,7 @@ class ConnectionState:
     created_at: float
     updated_at: float
     metadata: Mapping[str, Any]
+    ended: bool = False
 
 
 def state_of(record: Record, layout: Layout) -> ConnectionState:
@@ -52,4 +54,5 @@ def state_of(record: Record, layout: Layout) -> ConnectionState:
         created_at=identity.created_at,
         updated_at=record.updated_at,
         metadata={**identity.metadata, **remembered},
+        ended=record.ended,
     )

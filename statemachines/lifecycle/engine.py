@@ -20,9 +20,10 @@ import anyio
 from attrs import evolve
 
 from bus.bus import EventBus
-from bus.causality import caused_by, handling
+from bus.causality import Handling, caused_by
 from bus.errors import PhasebusError
 from bus.event import Event
+from bus.subscription import is_failure
 from bus.workers import Workers
 from statemachines.connections.connections import NOT_ADDRESSED, Connections
 from statemachines.connections.consequences import (
@@ -64,30 +65,50 @@ class Engine:
         self._bus = bus
         self._clock = clock
         self._lanes: Lanes | None = None
+        self._closed = False
         self._stopped = False
         self._missing_hooks: set[str] = set()
         self._outboxes: dict[str, Outbox] = {}
+        self._found: dict[int, str] = {}
+        """Whose step an event without a connection id made, until what follows is carried out: by the event's identity,
+        since the connection may be forgotten by then."""
         self._unfinished = 0
+        self._quiet: anyio.Event | None = None
         self._next_known: float | None = None
         self._rescheduled = anyio.Event()
 
-    def start(self, workers: Workers) -> None:
-        """Begin to work, in tasks of ``workers``."""
+    async def start(self, workers: Workers) -> None:
+        """Begin to work, in tasks of ``workers``. Returns once the clock drives this."""
         self._lanes = Lanes(workers, f"phasebus: {self.definition.name}")
-        workers.start_soon(self._clock.drive, self, name=f"phasebus: timers of {self.definition.name}")
+        driven = anyio.Event()
+
+        async def drive() -> None:
+            driven.set()  # whoever waits for this runs only after the clock has got hold of us
+            await self._clock.drive(self)
+
+        workers.start_soon(drive, name=f"phasebus: timers of {self.definition.name}")
+        await driven.wait()
+
+    def close(self) -> None:
+        """Make no more steps. Who watches is told so; effects and hooks that have begun go on."""
+        self._closed = True
+        self.watchers.close()
 
     def stop(self) -> None:
         """Begin nothing more. What is not carried out by now never will be."""
+        self.close()
         self._stopped = True
-        self.watchers.close()
+        self._outboxes.clear()
         self._bus.finished(self._unfinished)
         self._unfinished = 0
+        self._tell_quiet()
 
     async def quiet(self) -> None:
         """Wait until all effects and hooks are done."""
-        while self._outboxes or (self._lanes is not None and self._lanes.busy):
-            assert self._lanes is not None
-            await self._lanes.quiet()
+        while self._unfinished:
+            if self._quiet is None:
+                self._quiet = anyio.Event()
+            await self._quiet.wait()
 
     def times(self) -> tuple[float, float]:
         """Unix and monotonic time, after doing what was due before now: at equal times timers come first."""
@@ -133,7 +154,10 @@ class Engine:
             if self._is_own_news(event):
                 return
             at, now = self.times()
-            self.react(self.connections.receive(event, at=at, now=now), event)
+            reactions = self.connections.receive(event, at=at, now=now)
+            self.react(reactions, event)
+            if event.connection_id is None and reactions and reactions[0].connection_id in self._outboxes:
+                self._found[id(event)] = reactions[0].connection_id
         except Exception as error:
             logger.exception("%s could not process %s", self.definition.name, event.type)
             self._outbox(event.connection_id or "").items.append(Failure(event, error))
@@ -155,7 +179,7 @@ class Engine:
 
     def next_deadline(self) -> float | None:
         """When something is due next."""
-        self._next_known = self.connections.next_deadline()
+        self._next_known = None if self._closed else self.connections.next_deadline()
         return self._next_known
 
     def fire_due(self) -> None:
@@ -173,6 +197,8 @@ class Engine:
     # -- details --
 
     def _fire_due(self, at: float, now: float) -> None:
+        if self._closed:
+            return
         for reaction in self.connections.fire_due(at=at, now=now):
             self.react([reaction], None)
             if reaction.connection_id is not None and reaction.connection_id in self._outboxes:
@@ -227,9 +253,7 @@ class Engine:
         return outbox
 
     def _key(self, event: Event) -> str:
-        if event.connection_id is not None:
-            return event.connection_id
-        return self.connections.holder(event.call_id) or ""
+        return self._found.pop(id(event), "") if event.connection_id is None else event.connection_id
 
     async def _carry_out(self, key: str) -> None:
         """Carry out a connection's outbox, unless a task is at it already."""
@@ -238,7 +262,7 @@ class Engine:
             return
         outbox.busy = True
         try:
-            while outbox.items:
+            while outbox.items and not self._stopped:
                 item = outbox.items[0]
                 await self._carry_out_item(key, outbox, item)
                 if outbox.items and outbox.items[0] is item:
@@ -248,13 +272,23 @@ class Engine:
             outbox.publishing = None
             if outbox.items:
                 self._carry_out_later(key)
-            else:
+            elif not self._stopped:
                 del self._outboxes[key]
                 self._finished()
 
     def _carry_out_later(self, key: str) -> None:
-        if self._lanes is not None and not self._stopped:
-            self._lanes.submit(f"outbox:{key}", lambda: self._carry_out(key))
+        """Let a worker carry out a connection's outbox, unless somebody does or will."""
+        outbox = self._outboxes.get(key)
+        if outbox is None or outbox.busy or outbox.handed_over or self._stopped:
+            return
+
+        async def carry_out() -> None:
+            outbox.handed_over = False
+            await self._carry_out(key)
+
+        assert self._lanes is not None
+        outbox.handed_over = True
+        self._lanes.submit(f"outbox:{key}", carry_out)
 
     async def _carry_out_item(self, key: str, outbox: Outbox, item: Consequence) -> None:
         match item:
@@ -275,7 +309,7 @@ class Engine:
 
     async def _publish(self, outbox: Outbox, build: Callable[[], Event], cause: Event) -> None:
         """Publish as a handler of ``cause`` would: linked to it, and never waiting for a queue."""
-        before = handling.set((self._bus, cause))
+        call = Handling(self._bus, cause)
         try:
             event = caused_by(build(), cause)
             outbox.publishing = event.id
@@ -283,7 +317,7 @@ class Engine:
         except Exception as error:
             await self._bus.report_failure(f"lifecycle {self.definition.name}", cause, error)
         finally:
-            handling.reset(before)
+            call.end()
 
     def _call(self, key: str, name: str, cause: Event) -> None:
         hook = self.hooks.get(name)
@@ -307,15 +341,17 @@ class Engine:
             self._outbox(key).items.append(Failure(event, error))
 
     async def _run_hook(self, hook: Hook, name: str, event: Event) -> None:
-        before = handling.set((self._bus, event))
+        call = Handling(self._bus, event)
         try:
             result = hook(event)
             if isawaitable(result):
                 await result
-        except Exception as error:
+        except BaseException as error:
+            if not is_failure(error):
+                raise
             await self._bus.report_failure(f"hook {name}", event, error)
         finally:
-            handling.reset(before)
+            call.end()
             self._finished()
 
     def _started(self) -> None:
@@ -326,3 +362,10 @@ class Engine:
         if not self._stopped:
             self._unfinished -= 1
             self._bus.finished(1)
+            if not self._unfinished:
+                self._tell_quiet()
+
+    def _tell_quiet(self) -> None:
+        if self._quiet is not None:
+            self._quiet.set()
+            self._quiet = None

@@ -32,20 +32,6 @@ class Lanes:
         self._idle: list[anyio.Event] = []
         self._number_of_workers = 0
         self._coming = False
-        self._quiet: anyio.Event | None = None
-
-    @property
-    def busy(self) -> bool:
-        """Whether any job runs or waits."""
-        return bool(self._lanes)
-
-    async def quiet(self) -> None:
-        """Wait until no job runs or waits."""
-        await checkpoint()
-        while self._lanes:
-            if self._quiet is None:
-                self._quiet = anyio.Event()
-            await self._quiet.wait()
 
     def submit(self, key: str, job: Job) -> None:
         """Run ``job`` after all earlier ones of ``key``.
@@ -91,9 +77,6 @@ class Lanes:
                 jobs += 1
                 if jobs % _JOBS_BETWEEN_CHECKPOINTS == 0:
                     await checkpoint()
-            if not self._lanes and self._quiet is not None:
-                self._quiet.set()
-                self._quiet = None
             called = anyio.Event()
             self._idle.append(called)
             await called.wait()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from types import TracebackType
@@ -12,16 +13,20 @@ from anyio.lowlevel import checkpoint
 from attrs import frozen
 
 from bus.bus import EventBus
-from bus.causality import inside_handler_of
+from bus.causality import handling, inside_handler_of
 from bus.errors import PhasebusError
+from bus.event import Event
 from bus.workers import Workers
+from statemachines.connections.reaction import Reaction
 from statemachines.connections.state import ConnectionState, state_of
 from statemachines.connections.waiting import Waiting, why
-from statemachines.errors import LifecycleClosed, UnknownHook, UnknownPhase, suggestion
+from statemachines.errors import ConnectionEnded, LifecycleClosed, UnknownHook, UnknownPhase, suggestion
 from statemachines.language.definition import Call, Definition
 from statemachines.lifecycle.clock import Clock, SystemClock
 from statemachines.lifecycle.engine import Engine, Hook, Observer
 from statemachines.lifecycle.watching import ChangeInbox, Changes, PhaseWaiter
+
+logger = logging.getLogger("phasebus.lifecycle")
 
 
 @frozen
@@ -78,6 +83,7 @@ class ConnectionLifecycle:
         self._workers: Workers | None = None
         self._detach: Callable[[], None] = lambda: None
         self._closed = False
+        self._stopped = False
 
     # -- life --
 
@@ -85,9 +91,12 @@ class ConnectionLifecycle:
         if self._workers is not None or self._closed:
             raise LifecycleClosed("a lifecycle can be entered only once")
         self._workers = await Workers().__aenter__()
-        self._engine.start(self._workers)
+        try:
+            await self._engine.start(self._workers)
+        except BaseException as error:
+            await self.__aexit__(type(error), error, error.__traceback__)
+            raise
         self._detach = self._bus.attach(self._engine)
-        await checkpoint()
         return self
 
     async def __aexit__(
@@ -103,14 +112,30 @@ class ConnectionLifecycle:
         return swallowed
 
     async def aclose(self) -> None:
-        """Hear no more events; let effects and hooks that have begun end (as long as the bus would), then stop."""
-        if not self._closed and self._workers is not None:
-            self._closed = True
-            self._detach()
-            if not inside_handler_of(self._bus):
-                with anyio.move_on_after(self._bus.close_timeout):
-                    await self._engine.quiet()
-        self._stop()
+        """Hear no more events; let effects and hooks that have begun end (as long as the bus would), then stop.
+
+        Idempotent. Called by a hook or handler, which cannot wait for itself, it returns at once and the rest happens
+        afterwards.
+        """
+        self._closed = True
+        self._detach()
+        self._engine.close()
+        if self._workers is None:
+            self._stop()
+        elif not self._stopped:
+            if inside_handler_of(self._bus):
+                self._workers.start_soon(self._finish, name=f"phasebus: closing {self.definition.name}")
+            else:
+                await self._finish()
+
+    async def _finish(self) -> None:
+        try:
+            with anyio.move_on_after(self._bus.close_timeout) as scope:
+                await self._engine.quiet()
+            if scope.cancelled_caught:
+                logger.warning("the lifecycle %s was closed with effects or hooks undone", self.definition.name)
+        finally:
+            self._stop()
 
     # -- connections --
 
@@ -145,6 +170,7 @@ class ConnectionLifecycle:
             metadata=metadata,
             at=at,
             now=now,
+            cause=_cause(),
         )
         registered = reactions[0]
         self._engine.react(reactions, None)
@@ -160,11 +186,11 @@ class ConnectionLifecycle:
 
         :raises UnknownConnection: nobody of that id
         :raises UnknownDependency: the definition does not declare it
+        :raises StepNeverSettles: transitions without an event would go in a circle; nothing has changed
         """
         self._refuse_closed()
         at, now = self._engine.times()
-        self._engine.react([self._connections.mark(connection_id, name, at=at, now=now)], None)
-        await self._engine.carry_out_for(connection_id)
+        await self._by_hand(self._connections.mark(connection_id, name, at=at, now=now, cause=_cause()))
 
     async def terminate_connection(self, connection_id: str, reason: str | None = None) -> None:
         """End a connection in one step to the first final state; ``data.reason`` is the reason. Ended ones stay so.
@@ -173,8 +199,7 @@ class ConnectionLifecycle:
         """
         self._refuse_closed()
         at, now = self._engine.times()
-        self._engine.react([self._connections.terminate(connection_id, reason, at=at, now=now)], None)
-        await self._engine.carry_out_for(connection_id)
+        await self._by_hand(self._connections.terminate(connection_id, reason, at=at, now=now, cause=_cause()))
 
     async def wait_until(self, connection_id: str, phase: str, timeout: float | None = None) -> ConnectionState:
         """Wait until a connection, registered or not yet, is in a phase (a state's id); returns how it stood then.
@@ -190,16 +215,18 @@ class ConnectionLifecycle:
         record = self._connections.records.get(connection_id)
         if record is not None and waiter.see(record, lambda: self.get_connection_state(connection_id)):
             await checkpoint()
-            return await waiter.wait()
-        self._engine.watchers.add_waiter(connection_id, waiter)
+        else:
+            self._engine.watchers.add_waiter(connection_id, waiter)
         try:
             if timeout is None:
                 return await waiter.wait()
             with anyio.move_on_after(timeout):
                 return await waiter.wait()
-            if waiter.state is not None:
-                return waiter.state
+            if waiter.done:
+                return await waiter.wait()
             raise TimeoutError(f"{phase} not reached within {timeout:g} s: {self.why(connection_id)}")
+        except ConnectionEnded:
+            raise ConnectionEnded(f"{phase} not reached: {self.why(connection_id)}") from None
         finally:
             self._engine.watchers.remove_waiter(connection_id, waiter)
 
@@ -218,6 +245,10 @@ class ConnectionLifecycle:
     def phases(self) -> dict[str, int]:
         """How many connections are in each phase."""
         return dict(Counter(record.situation.phase for record in self._connections.records.values()))
+
+    def starts_on(self, event: Event) -> bool:
+        """Whether this event registers a connection that is not yet known."""
+        return self._connections.starts_on(event)
 
     def why(self, connection_id: str) -> Waiting:
         """What a connection waits for; ``str()`` of it is one sentence. One never registered waits for that."""
@@ -260,7 +291,7 @@ class ConnectionLifecycle:
         """
         if function is None:
             return lambda given: self.hook(name, given)
-        called = {action.name for action in self._layout.actions() if isinstance(action, Call)}
+        called = {action.name for action in self.definition.actions() if isinstance(action, Call)}
         if name not in called:
             raise UnknownHook(
                 f"{self.definition.name} calls no hook '{name}'{suggestion(name, called)}; "
@@ -291,6 +322,12 @@ class ConnectionLifecycle:
             unevaluated=table.compiler.failures,
         )
 
+    async def _by_hand(self, reaction: Reaction) -> None:
+        self._engine.react([reaction], None)
+        await self._engine.carry_out_for(reaction.connection_id or "")
+        if reaction.error is not None:
+            raise reaction.error
+
     def _refuse_closed(self) -> None:
         if self._closed:
             raise LifecycleClosed(f"the lifecycle {self.definition.name} is closed")
@@ -298,8 +335,14 @@ class ConnectionLifecycle:
             raise LifecycleClosed(f"the lifecycle {self.definition.name} is not running: enter it with 'async with'")
 
     def _stop(self) -> None:
-        self._closed = True
+        self._closed = self._stopped = True
         self._detach()
         self._engine.stop()
         if self._workers is not None:
             self._workers.stop()
+
+
+def _cause() -> Event | None:
+    """The event whose handler or hook this is called from: what follows is linked to it."""
+    call = handling.get()
+    return None if call is None else call.event

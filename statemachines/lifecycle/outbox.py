@@ -11,9 +11,14 @@ from statemachines.connections.consequences import Consequence
 
 @define(eq=False)
 class Outbox:
-    """The items of one connection. ``busy`` while a task carries them out; ``publishing`` is the id of the event that
-    this task is just handing to the bus."""
+    """The items of one connection.
+
+    :ivar busy: a task is carrying them out
+    :ivar publishing: the id of the event that this task is just handing to the bus
+    :ivar handed_over: a worker has been told to carry them out, and has not begun yet
+    """
 
     items: deque[Consequence]
     busy: bool = False
     publishing: str | None = None
+    handed_over: bool = False

@@ -28,6 +28,11 @@ class PhaseWaiter:
         self.error: Exception | None = None
         self._done = anyio.Event()
 
+    @property
+    def done(self) -> bool:
+        """Whether the wait is over."""
+        return self._done.is_set()
+
     def see(self, record: Record, state: Callable[[], ConnectionState]) -> bool:
         """Look at a connection after a step. Returns whether the wait is over."""
         if self.phase in record.situation.configuration:
