@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from attrs import define, field, frozen
+from attrs import NOTHING, define, field, frozen
 
 from statemachines.language.durations import shortened
 from statemachines.language.names import nearest
@@ -83,7 +83,7 @@ class WrittenStep:
     index: int
     action: str
     fields: Mapping[str, tuple[Any, Location]]
-    at: Any = None
+    at: Any = NOTHING
 
     @property
     def place(self) -> Location:
@@ -123,7 +123,10 @@ def written_step(raw: Any, index: int, faults: Faults) -> WrittenStep | None:
         given.fields[form.bare] = (body, (*place, action))
     beside = {key: value for key, value in raw.items() if key not in (action, "at")}
     given.take(beside, place, form.keys, ("at",))
-    return WrittenStep(index, action, given.fields, raw.get("at"))
+    if action == "expect" and not given.keys - {"connection"}:
+        asked = ", ".join(form.keys[1:])
+        faults.add(f"this expects nothing: give one of {asked}", *place, action, key=True, whole=True)
+    return WrittenStep(index, action, given.fields, raw.get("at", NOTHING))
 
 
 def _complain_of_actions(raw: dict[str, Any], actions: list[str], place: Location, faults: Faults) -> None:
@@ -142,14 +145,16 @@ def _complain_of_actions(raw: dict[str, Any], actions: list[str], place: Locatio
 
 @define
 class _Given:
-    """Gathers the keys of a step from inside its action and from beside it."""
+    """Gathers the keys of a step from inside its action and from beside it; ``keys`` has the refused ones too."""
 
     faults: Faults
     fields: dict[str, tuple[Any, Location]] = field(factory=dict)
+    keys: set[str] = field(factory=set)
 
     def take(self, part: dict[str, Any], place: Location, keys: tuple[str, ...], more: tuple[str, ...]) -> None:
         for key, value in part.items():
             name = _ALIASES.get(key, key)
+            self.keys.add(name)
             if name not in keys:
                 known = (*keys, *more)
                 hint = nearest(key, known) or f": the keys here are {', '.join(known)}"
@@ -178,7 +183,7 @@ def structure_step(step: WrittenStep, names: Names, line: int, faults: Faults) -
     if "connection" in form.keys and "connection" not in step.fields and "connection" not in form.required:
         values["connection"] = _only_connection(step, names, faults)
     at = None
-    if step.at is not None:
+    if step.at is not NOTHING:
         with faults.at("steps", step.index, "at"):
             at = structure_duration(step.at)
     return ScenarioStep(_action(step, values, faults), at, line)
@@ -215,9 +220,6 @@ def _action(step: WrittenStep, values: dict[str, Any], faults: Faults) -> Action
         case "terminate":
             return Terminate(connection, values.get("reason"))
         case _:
-            if not step.fields.keys() - {"connection"}:
-                asked = ", ".join(FORMS["expect"].keys[1:])
-                faults.add(f"this expects nothing: give one of {asked}", *step.place, key=True, whole=True)
             return Expect(connection, **values)
 
 
