@@ -26,7 +26,7 @@ from typing import Any, Self, overload
 import anyio
 from anyio.lowlevel import checkpoint
 
-from bus.causality import Handling, caused_by, handling, inside_handler_of, next_depth
+from bus.causality import MAX_CAUSATION_DEPTH, Handling, caused_by, handling, inside_handler_of, next_depth
 from bus.chain import Chain
 from bus.errors import BusClosed, InvalidEvent, PhasebusError
 from bus.event import Event, payload_field
@@ -539,7 +539,7 @@ class EventBus:
 
     async def _report(self, news: EventType, about: Event, data: Any, error: BaseException | None = None) -> None:
         """Publish news of the bus itself: past the publishing middleware, never waiting, never failing the caller."""
-        if about.type == news or self._stopped:
+        if about.type == news or self._stopped or about.causation_depth > MAX_CAUSATION_DEPTH:
             return
         if not self.has_listener(news, about.connection_id):
             self.count_unheard(news)
@@ -554,7 +554,7 @@ class EventBus:
                 tenant_id=about.tenant_id,
                 error=error,
                 causation_id=about.id,
-                causation_depth=next_depth(about),
+                causation_depth=about.causation_depth + 1,
             )
             await self._fan_out_in_turn(event)
         except Exception:

@@ -7,6 +7,7 @@ was sent is lost.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
@@ -58,7 +59,15 @@ def payload_to_plain(data: Any) -> Any:
             for name, value in attrs.asdict(data, recurse=False).items()
             if value is not None
         }
+    if isinstance(data, Mapping):
+        return {_key(name): payload_to_plain(value) for name, value in data.items()}
+    if isinstance(data, (list, tuple)):
+        return [payload_to_plain(value) for value in data]
     return _converter().unstructure(data)
+
+
+def _key(name: Any) -> Any:
+    return name if name is None or isinstance(name, (str, int, float)) else str(name)
 
 
 def event_from_dict(plain: Any) -> Event:
@@ -76,7 +85,9 @@ def event_from_dict(plain: Any) -> Event:
         if kinds is None:
             raise InvalidEvent(event_type, name, f"unknown field; the fields are type, data, {', '.join(_KINDS)}")
         if not isinstance(value, kinds) or isinstance(value, bool):
-            raise InvalidEvent(event_type, name, f"must be {_WORDS[kinds[-1]]}, not {json.dumps(value)[:40]}")
+            raise InvalidEvent(
+                event_type, name, f"must be {_WORDS[kinds[-1]]}, not {json.dumps(value, default=repr)[:40]}"
+            )
         fields[name] = value
     data = plain.get("data")
     return Event(event_type, fields.pop("connection_id", None), _payload(event_type, data), **fields)

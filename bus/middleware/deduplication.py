@@ -87,9 +87,8 @@ def identity(event: Event) -> Hashable:
     """What makes two events the same: the id that a publisher gave, else type, connection, keys and payload."""
     if not id_was_generated(event):
         return event.id
-    plain = payload_to_plain(event.data)
     try:
-        payload = json.dumps(plain, sort_keys=True, default=repr)
-    except (TypeError, ValueError):  # keys that cannot be sorted, or are no text; a payload that contains itself
-        payload = repr(plain)
+        payload = json.dumps(payload_to_plain(event.data), sort_keys=True, default=repr)
+    except (TypeError, ValueError, RecursionError):  # keys that cannot be sorted; a payload that contains itself
+        payload = repr(event.data)
     return (event.type, event.connection_id, event.call_id, event.tenant_id, payload)

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 Per = Literal["connection", "tenant", "bus"]
 Excess = Literal["delay", "drop", "error"]
 
+_ONE = 1 - 1e-9
+"""A token, but for the rounding of its parts: ten tenths of a second at one a second must be enough."""
+
 
 @define
 class _Bucket:
@@ -60,7 +63,7 @@ class RateLimit:
         async def limit(event: Event) -> None:
             now = self.clock()
             bucket = self._bucket(buckets, event, now, burst)
-            if bucket.tokens >= 1 and not bucket.line.locked():
+            if bucket.tokens >= _ONE and not bucket.line.locked():
                 bucket.tokens -= 1
             elif self.excess == "delay":
                 # The line keeps the order of the delayed; what comes meanwhile stands behind them. It is left before
@@ -100,7 +103,7 @@ class RateLimit:
 
     async def _wait_for_token(self, bucket: _Bucket, burst: float) -> None:
         bucket.refill(self.clock(), self.rate_per_s, burst)
-        while bucket.tokens < 1:
+        while bucket.tokens < _ONE:
             await self.sleep((1 - bucket.tokens) / self.rate_per_s)
             bucket.refill(self.clock(), self.rate_per_s, burst)
         bucket.tokens -= 1
