@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from difflib import get_close_matches
 from typing import Literal
 
-from attrs import frozen
+from attrs import asdict, frozen
 
 from bus.errors import PhasebusError
 
@@ -26,6 +26,10 @@ class Problem:
     column: int
     severity: Literal["error", "warning"]
     message: str
+
+    def to_dict(self) -> dict[str, str | int]:
+        """The problem as one JSON object."""
+        return asdict(self)
 
     def __str__(self) -> str:
         return f"{self.path}:{self.line}:{self.column}: {self.severity}: {self.message}"

@@ -142,6 +142,13 @@ class Definition:
         for state in self.states:
             yield from state.walk()
 
+    def actions(self) -> Iterator[Action]:
+        """Every action: of states, of transitions and of timers."""
+        for state in self.walk():
+            yield from (*state.enter, *state.exit)
+            for transition in (*state.transitions, *(after.transition for after in state.after)):
+                yield from transition.on
+
     def parents(self) -> dict[str, str | None]:
         """Each state's id with the id of the state around it, in document order."""
         found: dict[str, str | None] = {}

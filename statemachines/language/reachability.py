@@ -12,7 +12,8 @@ def unreachable_states(placed: Placed) -> list[PlacedState]:
     """The states that no way leads to.
 
     A state is reachable if it is the initial one of a reachable state (or of the top), the target of a transition or
-    timer of a reachable state, or around a reachable state.
+    timer of a reachable state, or around a reachable state. The first final state of the top level always is: that is
+    where ``terminate_connection`` leads.
     """
     by_id = {found.state.id: found for found in reversed(placed.states)}
     targets: dict[str, list[str]] = {}
@@ -21,6 +22,7 @@ def unreachable_states(placed: Placed) -> list[PlacedState]:
             targets.setdefault(moved.owner.state.id, []).append(moved.transition.target)
     reached: set[str] = set()
     waiting = [state.id for state in placed.definition.states if state.initial]
+    waiting += [state.id for state in placed.definition.states if state.final][:1]
     while waiting:
         current = waiting.pop()
         if current in reached:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Callable, Mapping
+from copy import deepcopy
 from typing import Any
 
 from bus.event import Event, payload_field
@@ -115,7 +116,7 @@ class Compiler:
 
     def _rebuild(self, expression: Expression, inside: Mapping[str, bool]) -> tuple[ast.expr, bool]:
         rebuilder = _Rebuilder(self.layout, self._remembered, self._visited, inside)
-        return rebuilder.visit(expression.tree), rebuilder.reads
+        return rebuilder.visit(deepcopy(expression.tree)), rebuilder.reads
 
     def _function(self, result: ast.expr, otherwise: ast.expr) -> Callable[[Any, Any], Any]:
         module = ast.parse(

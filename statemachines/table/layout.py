@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from attrs import frozen
 
 from bus.names import matches, prefixes
-from statemachines.language.definition import Action, After, Definition, Publish, State, Transition, Trigger
+from statemachines.language.definition import After, Definition, Publish, State, Transition, Trigger
 from statemachines.language.expressions import Expression
 
 UNHANDLED = 0
@@ -107,14 +107,6 @@ class Layout:
             common = [state for state, other in zip(common, path, strict=False) if state == other]
         return self.ids[common[-1]] if common else self.definition.name
 
-    def actions(self) -> Iterator[Action]:
-        """Every action of the definition."""
-        for state in self.states:
-            yield from state.enter
-            yield from state.exit
-        for transition in self._transitions():
-            yield from transition.on
-
     def _path(self, state: int) -> list[int]:
         path = [state]
         while (parent := self.parent[path[-1]]) is not None:
@@ -145,7 +137,7 @@ class Layout:
                 yield trigger.when
         for remembered in self.definition.remember.values():
             yield remembered.value
-        for action in self.actions():
+        for action in self.definition.actions():
             if isinstance(action, Publish):
                 yield from expressions_in(action.data)
 

@@ -1,0 +1,365 @@
+"""The command. It parses, calls the library and renders; everything heavy is imported by the command that needs it.
+
+Exit status: 0 good, 1 problems found, 2 wrong usage, 130 interrupted. No traceback reaches a user.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import stat
+import sys
+from collections.abc import AsyncIterator, Callable, Sequence
+from typing import IO, TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from statemachines.rendering.timeline import Timeline
+
+    from bus import Event
+    from statemachines import ConnectionLifecycle, Definition
+    from statemachines.lifecycle.sidecar import Input, Sidecar
+    from statemachines.rendering.json_lines import JsonLines
+
+_DEFINITION = click.argument("definition", metavar="DEFINITION")
+_EVENTS_HELP = "JSON lines of events: a file, or - for standard input."
+
+
+def main() -> None:
+    """Run the command and end the process."""
+    try:
+        status = cli.main(standalone_mode=False)
+    except click.exceptions.Exit as end:
+        status = end.exit_code
+    except click.UsageError as error:
+        error.show()
+        status = 2
+    except click.ClickException as error:
+        error.show()
+        status = error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        status = 130
+    except BrokenPipeError:
+        # Whoever read our output (head, say) has seen enough: that is no error. Nothing more may be flushed to it.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        status = 0
+    except Exception as error:
+        status = _explain_failure(error)
+    sys.exit(status)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(package_name="phasebus", message="phasebus %(version)s")
+def cli() -> None:
+    """Declare the phases of a connection in YAML; events drive them, readiness guards them.
+
+    \b
+    phasebus show whatsapp_call                     look at a definition that ships with phasebus
+    phasebus simulate whatsapp_call happy_call      run one of its scenarios on a virtual clock
+    phasebus validate calls/my_call.yaml            check one of your own
+    phasebus run my_call.yaml < events.jsonl        run it live: events in, lifecycle events out
+
+    DEFINITION is a path to a YAML file, or the name of a shipped definition.
+    """
+
+
+@cli.command()
+@click.argument("paths", nargs=-1, required=True, metavar="PATH...")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a problem, nothing else on standard output.")
+def validate(paths: tuple[str, ...], as_json: bool) -> int:
+    """Check definitions and scenarios: files, folders of them, or names of shipped definitions.
+
+    Every problem of every file is reported, as path:line:column. Warnings alone are no failure.
+
+    \b
+    phasebus validate definitions/
+    phasebus validate my_call.yaml --json | jq .message
+    """
+    from statemachines.validation import validate_paths
+
+    report = validate_paths(paths)
+    for problem in report.problems:
+        if as_json:
+            click.echo(json.dumps(problem.to_dict()))
+        else:
+            click.echo(str(problem))
+    click.echo(report.summary(), err=True)
+    return 1 if report.failed else 0
+
+
+@cli.command()
+@_DEFINITION
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["tree", "mermaid"]),
+    default="tree",
+    show_default=True,
+    help="How to draw it.",
+)
+@click.option("-o", "--output", type=click.Path(dir_okay=False, writable=True), help="Write to this file instead.")
+def show(definition: str, form: str, output: str | None) -> int:
+    """Draw a definition: its states, real event names, guards, timers, dependencies, what is published.
+
+    \b
+    phasebus show whatsapp_call
+    phasebus show my_call.yaml --format mermaid -o my_call.mmd
+    """
+    loaded = _load(definition)
+    with click.open_file(output, "w", encoding="utf-8") if output else sys.stdout as file:
+        if form == "mermaid":
+            from statemachines.rendering.mermaid import render_mermaid
+
+            click.echo(render_mermaid(loaded), file=file)
+        else:
+            from statemachines.rendering.tree import render_tree
+
+            _console(file=file).print(render_tree(loaded))
+    return 0
+
+
+@cli.command()
+@_DEFINITION
+@click.argument("scenario", required=False, metavar="[SCENARIO]")
+@click.option("--events", type=click.Path(exists=True, dir_okay=False, allow_dash=True), help=_EVENTS_HELP)
+@click.option("--until", metavar="DURATION", help="Go on until this virtual time, as in 60s, so that timers fire.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a line, the summary last.")
+@click.option("--payloads", is_flag=True, help="Show personal data in payloads too.")
+def simulate(
+    definition: str, scenario: str | None, events: str | None, until: str | None, as_json: bool, payloads: bool
+) -> int:
+    """Run a scenario, or recorded events, on a virtual clock: minutes pass in no time.
+
+    SCENARIO is a path, or the name of one that ships with the definition. Status 1 if an expectation fails.
+
+    \b
+    phasebus simulate whatsapp_call happy_call
+    phasebus simulate my_call.yaml incident.scenario.yaml --json
+    phasebus simulate my_call.yaml --events recording.jsonl --until 60s
+    """
+    from statemachines.simulation.scenario_file import load_scenario
+
+    from statemachines.simulation.library import find_scenario, scenarios_of
+    from statemachines.simulation.recording import run_events
+    from statemachines.simulation.simulator import Simulation, run_scenario
+
+    loaded = _load(definition)
+    if (scenario is None) == (events is None):
+        known = ", ".join(scenarios_of(definition))
+        hint = f" {definition} comes with the scenarios {known}." if known else ""
+        raise click.UsageError(f"Give a SCENARIO or --events, and not both.{hint}")
+    end = None if until is None else _duration("--until", until)
+    simulation = Simulation(loaded, lambda entry: output.add(entry))
+    output = _output(as_json, payloads, simulation.awaited)
+    problems: list[str] = []
+    if scenario is not None:
+        summary = run_scenario(simulation, load_scenario(find_scenario(definition, scenario), loaded), end)
+    else:
+        assert events is not None
+        with click.open_file(events, "rb") as lines:
+            summary = run_events(simulation, lines, _shown(events), lambda problem: problems.append(str(problem)), end)
+    output.close(summary.to_dict())
+    for problem in problems:
+        click.echo(problem, err=True)
+    return 1 if summary.failed_expectations or _errors(problems) else 0
+
+
+@cli.command()
+@_DEFINITION
+@click.option(
+    "--events",
+    type=click.Path(exists=True, dir_okay=False, allow_dash=True),
+    default="-",
+    show_default=True,
+    help=_EVENTS_HELP,
+)
+@click.option("--timeline", is_flag=True, help="Show a timeline for people instead of JSON lines.")
+@click.option("--paced", is_flag=True, help="Publish each event at its recorded time instead of at once.")
+@click.option(
+    "--linger", metavar="DURATION", default="0s", show_default=True, help="After the last event, wait so long for ends."
+)
+@click.option("--payloads", is_flag=True, help="Show personal data in the timeline too.")
+def run(definition: str, events: str, timeline: bool, paced: bool, linger: str, payloads: bool) -> int:
+    """Run a definition live: events in as JSON lines, what follows from them out as JSON lines.
+
+    A sidecar for a gateway in any language. An event connection.created registers its connection. A line that is no
+    event is reported on standard error; the run goes on, and ends with status 1.
+
+    \b
+    my_gateway | phasebus run my_call.yaml | my_gateway_control
+    phasebus run whatsapp_call --events call.jsonl --timeline --paced
+    """
+    import anyio
+
+    from statemachines.lifecycle.sidecar import Sidecar
+
+    loaded = _load(definition)
+    linger_s = _duration("--linger", linger)
+    problems: list[str] = []
+    lives: list[ConnectionLifecycle] = []
+
+    def refuse(problem: object) -> None:
+        problems.append(str(problem))
+        click.echo(str(problem), err=True)
+
+    output = _output(False, payloads, lambda connection_id: _awaited(lives[0], connection_id)) if timeline else None
+    sidecar = Sidecar(
+        loaded,
+        published=_write_event if output is None else _nothing,
+        entry=_nothing if output is None else output.add,
+        refused=refuse,
+        started=lives.append,
+        paced=paced,
+        linger_s=linger_s,
+    )
+    finished = anyio.run(_until_signalled, sidecar, events, refuse)
+    if output is not None:
+        output.close(None)
+    if not finished:
+        return 130
+    return 1 if _errors(problems) else 0
+
+
+async def _until_signalled(sidecar: Sidecar, events: str, refuse: Callable[[object], None]) -> bool:
+    """Run to the end of the events; an interrupt ends it in order. Returns whether the end was reached."""
+    import anyio
+
+    finished = False
+
+    async def stop_on_signal(scope: anyio.CancelScope) -> None:
+        with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+            async for _ in signals:
+                scope.cancel()
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(stop_on_signal, tasks.cancel_scope)
+        with click.open_file(events, "rb") as file:
+            await sidecar.run(_inputs(file, _shown(events), refuse))
+        finished = True
+        tasks.cancel_scope.cancel()
+    return finished
+
+
+async def _inputs(file: IO[bytes], path: str, refuse: Callable[[object], None]) -> AsyncIterator[Input]:
+    """Read events line by line, without ever blocking the run; tell of lines that are none."""
+    from statemachines.simulation.event_lines import EventLine, EventLineReader
+
+    from statemachines.lifecycle.sidecar import Input
+
+    reader = EventLineReader(path)
+    async for line in _lines(file):
+        for read in reader.read(line):
+            if isinstance(read, EventLine):
+                yield Input(read.event, read.at, f"{path}:{read.line}")
+            else:
+                refuse(read)
+
+
+async def _lines(file: IO[bytes]) -> AsyncIterator[bytes]:
+    """The lines of a file, a pipe or a terminal. Waiting for a pipe can be cancelled, unlike a thread that reads."""
+    import anyio
+    from anyio.lowlevel import checkpoint
+
+    descriptor = file.fileno()
+    if stat.S_ISREG(os.fstat(descriptor).st_mode):
+        for line in file:
+            yield line
+            await checkpoint()
+        return
+    rest = b""
+    while True:
+        await anyio.wait_readable(descriptor)
+        read = os.read(descriptor, 65536)
+        if not read:
+            break
+        *lines, rest = (rest + read).split(b"\n")
+        for line in lines:
+            yield line
+    if rest:
+        yield rest
+
+
+def _load(definition: str) -> Definition:
+    from statemachines.language import load_definition
+
+    return load_definition(definition)
+
+
+def _duration(option: str, text: str) -> float:
+    from statemachines.language import DurationError, parse_duration
+
+    try:
+        return parse_duration(text)
+    except DurationError as error:
+        raise click.BadParameter(str(error), param_hint=option) from None
+
+
+def _console(file: IO[str] | None = None) -> Console:
+    from rich.console import Console
+
+    # Piped output gets all the width it needs: a line must not be broken for a program that reads it.
+    width = None if (file or sys.stdout).isatty() or "COLUMNS" in os.environ else 120
+    return Console(file=file, width=width, highlight=False)
+
+
+def _output(as_json: bool, payloads: bool, awaited: Callable[[str], Sequence[str]]) -> JsonLines | Timeline:
+    if as_json:
+        from statemachines.rendering.json_lines import JsonLines
+
+        return JsonLines(sys.stdout)
+    from statemachines.rendering.timeline import Timeline
+
+    return Timeline(_console(), awaited, show_payloads=payloads)
+
+
+def _awaited(lifecycle: ConnectionLifecycle, connection_id: str) -> list[str]:
+    from statemachines import UnknownConnection
+
+    try:
+        state = lifecycle.get_connection_state(connection_id)
+    except UnknownConnection:
+        return []
+    return [] if state.ended else [name for name, ready in state.ready_conditions.items() if not ready]
+
+
+def _write_event(event: Event) -> None:
+    from bus import event_to_json
+
+    click.echo(event_to_json(event))
+
+
+def _nothing(_: object) -> None:
+    pass
+
+
+def _shown(path: str) -> str:
+    return "<stdin>" if path == "-" else path
+
+
+def _errors(problems: list[str]) -> bool:
+    return any(": error: " in problem for problem in problems)
+
+
+def _explain_failure(error: Exception) -> int:
+    """Say what went wrong, in words; returns the exit status."""
+    from bus.errors import PhasebusError
+
+    if isinstance(error, PhasebusError):
+        click.echo(str(error), err=True)
+        return 1
+    if isinstance(error, OSError):
+        click.echo(f"phasebus: {error.filename or ''}: {error.strerror or error}", err=True)
+        return 1
+    click.echo(f"phasebus: unexpected {type(error).__name__}: {error} (PHASEBUS_TRACEBACK=1 shows where)", err=True)
+    if os.environ.get("PHASEBUS_TRACEBACK"):
+        import traceback
+
+        traceback.print_exception(error)
+    return 1
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,83 @@
+"""Checking files as ``phasebus validate`` does: definitions and scenarios, whole folders of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from attrs import frozen
+
+from statemachines.errors import DefinitionError, Problem
+from statemachines.language import find_definition, load_definition, read_file
+from statemachines.language.definition import Definition
+from statemachines.language.loading import check_source
+from statemachines.simulation.library import SUFFIX
+from statemachines.simulation.scenario_file import check_scenario
+
+
+@frozen
+class Report:
+    """What was found in how many files."""
+
+    problems: tuple[Problem, ...]
+    files: int
+
+    @property
+    def failed(self) -> bool:
+        """Whether any problem is an error."""
+        return any(problem.severity == "error" for problem in self.problems)
+
+    def summary(self) -> str:
+        """One line for people."""
+        errors = sum(problem.severity == "error" for problem in self.problems)
+        warnings = len(self.problems) - errors
+        found = f"{_count(errors, 'error')}, {_count(warnings, 'warning')}" if self.problems else "no problems"
+        return f"{_count(self.files, 'file')} checked: {found}"
+
+
+def validate_paths(paths: Iterable[str | Path]) -> Report:
+    """Check every definition and scenario that the paths name: files, folders, names of shipped definitions."""
+    problems: list[Problem] = []
+    files = 0
+    for path in paths:
+        try:
+            for file in _files(path):
+                files += 1
+                problems += _check(file)
+        except DefinitionError as error:
+            problems += error.problems
+    return Report(tuple(problems), files)
+
+
+def _files(path: str | Path) -> Iterator[Path]:
+    folder = Path(path)
+    if not folder.is_dir():
+        yield find_definition(path)
+        return
+    found = sorted(file for file in folder.rglob("*") if file.suffix in (".yaml", ".yml"))
+    if not found:
+        raise DefinitionError([Problem(str(path), 1, 1, "error", "no .yaml file in this folder")])
+    yield from found
+
+
+def _check(file: Path) -> Iterable[Problem]:
+    source = read_file(file)
+    if file.name.endswith(SUFFIX):
+        return check_scenario(source, _definition_beside(file))[1]
+    return check_source(source)[1]
+
+
+def _definition_beside(scenario: Path) -> Definition | None:
+    """The definition in whose folder ``scenarios`` a scenario lies, if it can be loaded."""
+    folder = scenario.parent.parent
+    for file in (folder / f"{folder.name}.yaml", folder / "definition.yaml"):
+        if file.is_file():
+            try:
+                return load_definition(file)
+            except DefinitionError:
+                return None
+    return None
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
