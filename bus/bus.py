@@ -232,8 +232,8 @@ class EventBus:
     def _fan_out(self, event: Event, route: Route) -> Drops | None:
         """Hand the event to every queue, waiter and reactor at once. Never waits; raises before it has begun."""
         for inbox in route.queued:
-            if inbox.queued >= inbox.queue_size:
-                inbox.check_room(event)
+            if inbox.queued >= inbox.queue_size and (refusal := inbox.refuses(event)):
+                raise refusal
         self._count(event.type)
         dropped: Drops | None = None
         for inbox in route.queued:
@@ -556,11 +556,23 @@ class EventBus:
                 causation_id=about.id,
                 causation_depth=about.causation_depth + 1,
             )
-            await self._fan_out_in_turn(event)
+            await self._fan_out_news(event)
         except Exception:
             logger.exception("could not publish %s", news)
         finally:
             call.end()
+
+    async def _fan_out_news(self, event: Event) -> None:
+        # There is no publisher to refuse it to: a full queue that would refuse it has it dropped, the others get it.
+        route = self._routes.find(event.type, event.connection_id)
+        refusing = [inbox for inbox in route.queued if inbox.refuses(event)]
+        if refusing:
+            route = Route(target for target in route if target not in refusing)
+        dropped = self._fan_out(event, route) or []
+        for inbox in refusing:
+            inbox.dropped += 1
+            dropped.append((event, inbox))
+        await self._follow_up(event, route, dropped)
 
     def _count(self, event_type: str) -> None:
         counts = self._counts

@@ -20,7 +20,7 @@ OVERRUN_FACTOR = 64
 class Inbox:
     """What subscriptions and streams have in common: a pattern, a bound, and what happens at the bound.
 
-    :ivar dropped: events that the overflow policy threw away
+    :ivar dropped: events that the overflow policy threw away, and news of the bus itself that it would have refused
     :ivar overrun: events that went past the bound because a handler published them
     """
 
@@ -113,17 +113,18 @@ class Inbox:
         _, turn = self.waiting.pop(0)
         turn.set()
 
-    def check_room(self, event: Event) -> None:
-        """Raise :class:`QueueFull` if the event can neither be taken nor waited with."""
+    def refuses(self, event: Event) -> QueueFull | None:
+        """The error, if the event can neither be taken nor waited with."""
         if self.queued < self.queue_size:
-            return
+            return None
         if self.overflow == "error":
-            raise QueueFull(f"{self.name} has {self.queued} events waiting (queue_size) and overflow='error'")
+            return QueueFull(f"{self.name} has {self.queued} events waiting (queue_size) and overflow='error'")
         if self.overflow == "wait" and self.queued >= self.queue_size * OVERRUN_FACTOR:
-            raise QueueFull(
+            return QueueFull(
                 f"{self.name} has {self.queued} events waiting, {OVERRUN_FACTOR} times its queue_size, "
                 f"and the handler that publishes {event.type} cannot be made to wait"
             )
+        return None
 
     def offer(self, event: Event) -> Event | None:
         """Queue the event. Returns the event that was dropped for it, which may be this one."""

@@ -118,6 +118,21 @@ async def test_reports_that_cause_reports_end() -> None:
         gate.open()
 
 
+async def test_a_full_queue_that_refuses_events_keeps_no_report_from_the_others() -> None:
+    failures, gate = Recorder(), Gate()
+    async with EventBus() as bus:
+        refusing = bus.subscribe("*", gate, queue_size=1, overflow="error")
+        bus.subscribe("handler.failed", failures)
+        await bus.publish("x.y")
+        await settle()
+        await bus.publish("x.y")
+        await bus.report_failure("some hook", Event("a.b", "c"), ValueError("it broke"))
+        await settle()
+        assert refusing.dropped == 2  # handler.failed, and the event.dropped that tells of it
+        gate.open()
+    assert len(failures.events) == 1
+
+
 @pytest.mark.parametrize("anyio_backend", ["asyncio"])
 @with_or_without_recovery
 @pytest.mark.parametrize("inline", [True, False])
