@@ -2,7 +2,11 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo demo-live test check bench clean
+.DEFAULT_GOAL := help
+.PHONY: help demo demo-live test check bench clean
+
+help:  ## what there is to make
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
 
 .venv/base: pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit("phasebus needs Python 3.11 or later; this is " + sys.version.split()[0] + " (try: make PYTHON=python3.12)") if sys.version_info < (3, 11) else None'
@@ -19,7 +23,15 @@ BIN := .venv/bin
 	@touch $@
 
 demo: .venv/base  ## replay a recorded WebRTC call through the live bus and lifecycle
-	$(BIN)/phasebus run whatsapp_call --events definitions/whatsapp_call/recordings/webrtc_call.jsonl --timeline
+	@echo 'A real WebRTC call, recorded, runs again through the live bus and the lifecycle whatsapp_call:'
+	@$(BIN)/phasebus run whatsapp_call --events definitions/whatsapp_call/recordings/webrtc_call.jsonl --timeline --paced
+	@printf '%s\n' '' 'Try next:' \
+	  '  . .venv/bin/activate' \
+	  '  phasebus show whatsapp_call                  what was just run' \
+	  '  phasebus simulate whatsapp_call no_answer    another call, on a virtual clock' \
+	  '  cp definitions/whatsapp_call/whatsapp_call.yaml my_call.yaml    change a guard, then:' \
+	  '  phasebus simulate my_call.yaml definitions/whatsapp_call/scenarios/happy_call.scenario.yaml' \
+	  '  make demo-live                               make such a call: two WebRTC peers on loopback'
 
 demo-live: .venv/dev  ## make the call itself: two WebRTC peers on loopback
 	$(BIN)/python -m examples.webrtc_call

@@ -66,7 +66,7 @@ def cli() -> None:
     """
 
 
-@cli.command()
+@cli.command(short_help="Check definitions and scenarios.")
 @click.argument("paths", nargs=-1, required=True, metavar="PATH...")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a problem, nothing else on standard output.")
 def validate(paths: tuple[str, ...], as_json: bool) -> int:
@@ -90,7 +90,7 @@ def validate(paths: tuple[str, ...], as_json: bool) -> int:
     return 1 if report.failed else 0
 
 
-@cli.command()
+@cli.command(short_help="Draw a definition.")
 @_DEFINITION
 @click.option(
     "--format",
@@ -121,7 +121,7 @@ def show(definition: str, form: str, output: str | None) -> int:
     return 0
 
 
-@cli.command()
+@cli.command(short_help="Run a scenario or a recording on a virtual clock.")
 @_DEFINITION
 @click.argument("scenario", required=False, metavar="[SCENARIO]")
 @click.option("--events", type=click.Path(exists=True, dir_okay=False, allow_dash=True), help=_EVENTS_HELP)
@@ -167,7 +167,7 @@ def simulate(
     return 1 if summary.failed_expectations or _errors(problems) else 0
 
 
-@cli.command()
+@cli.command(short_help="Run a definition live: events in, lifecycle events out.")
 @_DEFINITION
 @click.option(
     "--events",
@@ -205,7 +205,7 @@ def run(definition: str, events: str, timeline: bool, paced: bool, linger: str, 
         problems.append(str(problem))
         click.echo(str(problem), err=True)
 
-    output = _output(False, payloads, lambda connection_id: _awaited(lives[0], connection_id)) if timeline else None
+    output = _output(False, payloads, lambda found: _awaited(lives[0], found)) if timeline else None
     sidecar = Sidecar(
         loaded,
         published=_write_event if output is None else _nothing,

@@ -1,0 +1,70 @@
+"""What README and docs show is true: their programs run, their definitions load, their commands exist."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from statemachines import parse_definition
+from statemachines.language import check_definition
+
+ROOT = Path(__file__).parent.parent
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+def blocks(language: str) -> list[tuple[str, str]]:
+    """Every fenced block of a language, with the place where it stands."""
+    found = []
+    for page in PAGES:
+        text = page.read_text(encoding="utf-8")
+        for match in re.finditer(rf"^```{language}\n(.*?)^```", text, re.MULTILINE | re.DOTALL):
+            line = text.count("\n", 0, match.start()) + 1
+            found.append((f"{page.name}:{line}", match.group(1)))
+    return found
+
+
+PROGRAMS = [(place, code) for place, code in blocks("python") if "anyio.run(" in code]
+DEFINITIONS = [(place, text) for place, text in blocks("yaml") if "\nstates:" in text and text.startswith("name:")]
+
+
+@pytest.mark.parametrize(("place", "code"), PROGRAMS, ids=[place for place, _ in PROGRAMS])
+def test_the_program_runs(place: str, code: str, tmp_path: Path) -> None:
+    readme = next(text for where, text in DEFINITIONS if where.startswith("README"))
+    (tmp_path / "voice_call.yaml").write_text(readme, encoding="utf-8")
+    (tmp_path / "program.py").write_text(code, encoding="utf-8")
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "program.py"],
+        cwd=tmp_path,
+        env={"PYTHONPATH": str(ROOT), "PATH": ""},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 0, f"{place}: {done.stderr}"
+
+
+@pytest.mark.parametrize(("place", "text"), DEFINITIONS, ids=[place for place, _ in DEFINITIONS])
+def test_the_definition_has_no_problems(place: str, text: str) -> None:
+    _, problems = check_definition(text, place)
+    assert problems == []
+
+
+def test_the_readme_has_a_definition_and_a_program() -> None:
+    assert any(place.startswith("README") for place, _ in DEFINITIONS)
+    assert any(place.startswith("README") for place, _ in PROGRAMS)
+
+
+def test_the_readme_starts_audio_in_its_own_example() -> None:
+    text = next(text for place, text in DEFINITIONS if place.startswith("README"))
+    assert parse_definition(text).name == "voice_call"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=[page.name for page in PAGES])
+def test_links_lead_somewhere(page: Path) -> None:
+    targets = re.findall(r"\]\((?!https?://|#)([^)#]+)", page.read_text(encoding="utf-8"))
+    missing = [target for target in targets if not (page.parent / target).exists()]
+    assert missing == []
