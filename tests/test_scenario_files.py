@@ -248,6 +248,22 @@ def test_no_definition_leaves_names_unchecked() -> None:
     assert scenario.definition is None
 
 
+def test_configuration_keeps_its_order_without_a_definition() -> None:
+    [only] = read_scenario("steps: [expect: {configuration: [b, a]}]", "s.yaml").steps
+    assert only.action == Expect("conn_1", configuration=("b", "a"))
+
+
+def test_created_connection_is_not_there_before_without_a_definition() -> None:
+    assert read_scenario("steps: [publish: connection.created]", "s.yaml").connections == {}
+
+
+@pytest.mark.parametrize("named", ["x" * 5000, '"a\\0b"', "/", ".."])
+def test_definition_that_can_be_no_file_is_a_problem(tmp_path: Path, named: str) -> None:
+    (tmp_path / "s.yaml").write_text(f"definition: {named}\nsteps: []\n")
+    with pytest.raises(DefinitionError, match="cannot be used"):
+        load_scenario(tmp_path / "s.yaml")
+
+
 # -- broken scenarios --
 
 CASES: dict[str, tuple[str, str]] = {

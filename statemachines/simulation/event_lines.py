@@ -230,7 +230,7 @@ def _first_column(text: str) -> int:
 
 
 def _column(text: str, field: str, *, key: bool = False) -> int:
-    """The column of a field's value, or of its key: the line is walked through once more, which only problems cost."""
+    """The column of a field's value, or of its key. The line, which has that field, is walked through once more."""
     decoder = json.JSONDecoder()
     position = text.index("{") + 1
     while True:
@@ -240,10 +240,7 @@ def _column(text: str, field: str, *, key: bool = False) -> int:
         if name == field:
             return (key_at if key else value_at) + 1
         _, position = decoder.raw_decode(text, value_at)
-        position = _skip(text, position)
-        if text[position] == "}":  # the field is not there: the object as a whole is meant
-            return _first_column(text)
-        position += 1
+        position = _skip(text, position) + 1  # behind the comma
 
 
 def _skip(text: str, position: int) -> int:

@@ -16,7 +16,7 @@ from statemachines.language.definition import Definition
 from statemachines.language.definition import Publish as PublishAction
 from statemachines.language.durations import shortened
 from statemachines.language.loading import load_definition
-from statemachines.language.names import is_pattern, nearest
+from statemachines.language.names import MAX_NAME, is_pattern, nearest
 from statemachines.language.scalars import describe
 from statemachines.language.source import Source, read_file, read_yaml
 from statemachines.language.structuring import (
@@ -137,13 +137,15 @@ def _definition(named: str, path: str, given: Definition | None) -> Definition:
 
 def _place_of(named: str, path: str) -> str | Path:
     """Where the definition is: beside the scenario, above the scenario's folder, or else what the name means."""
+    if len(named) > MAX_NAME:  # no shipped definition's name, and perhaps longer than a file's may be
+        return Path(named)
     try:
         if not Path(path).is_file():
             return named
         folder = Path(path).resolve().parent
         places = [folder / named, folder / f"{named}.yaml", folder.parent / f"{named}.yaml"]
         return next((place for place in places if place.is_file()), named)
-    except (OSError, ValueError):  # a name that no file can have
+    except (OSError, ValueError):  # a name that no file can have, with a null character say
         return named
 
 
