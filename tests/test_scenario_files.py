@@ -257,11 +257,15 @@ def test_created_connection_is_not_there_before_without_a_definition() -> None:
     assert read_scenario("steps: [publish: connection.created]", "s.yaml").connections == {}
 
 
-@pytest.mark.parametrize("named", ["x" * 5000, '"a\\0b"', "/", ".."])
+@pytest.mark.parametrize("named", ["x" * 5000, "ä" * 200, '"a\\0b"', "/", ".."])
 def test_definition_that_can_be_no_file_is_a_problem(tmp_path: Path, named: str) -> None:
     (tmp_path / "s.yaml").write_text(f"definition: {named}\nsteps: []\n")
     with pytest.raises(DefinitionError, match="cannot be used"):
         load_scenario(tmp_path / "s.yaml")
+
+
+def test_name_of_a_text_may_be_anything() -> None:
+    assert read_scenario("definition: whatsapp_call\nsteps: []", "x" * 5000).path == "x" * 5000
 
 
 # -- broken scenarios --

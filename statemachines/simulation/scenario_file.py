@@ -137,7 +137,9 @@ def _definition(named: str, path: str, given: Definition | None) -> Definition:
 
 def _place_of(named: str, path: str) -> str | Path:
     """Where the definition is: beside the scenario, above the scenario's folder, or else what the name means."""
-    if len(named) > MAX_NAME:  # no shipped definition's name, and perhaps longer than a file's may be
+    if (
+        len(named.encode("utf-8", "replace")) > MAX_NAME
+    ):  # no shipped definition's name, and perhaps longer than a file's may be
         return Path(named)
     try:
         if not Path(path).is_file():
@@ -145,7 +147,7 @@ def _place_of(named: str, path: str) -> str | Path:
         folder = Path(path).resolve().parent
         places = [folder / named, folder / f"{named}.yaml", folder.parent / f"{named}.yaml"]
         return next((place for place in places if place.is_file()), named)
-    except (OSError, ValueError):  # a name that no file can have, with a null character say
+    except (OSError, ValueError):  # a path that no file can have, or that may not be looked at
         return named
 
 
