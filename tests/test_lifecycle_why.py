@@ -385,7 +385,7 @@ STALLS = [
         "terminated by hand",
         register(),
         end("enough"),
-        words=("ended", "termination.requested led to terminated", "lacked webrtc_audio_ready"),
+        words=("ended", "terminate_connection led to terminated", "lacked webrtc_audio_ready"),
     ),
     stall(
         "retries used up and ended",
@@ -427,14 +427,14 @@ STALLS = [
         "a and b: b is missing",
         "{cond: a and b, target: done}",
         publish("a.came"),
-        words=("for b:", "no b.came", "the way to done is closed", "'b' is not true"),
+        words=("for b:", "no b.came", "the way to done is closed", "`b` is not true"),
     ),
     custom(
         "an optional one is missing",
         "{cond: all_ready and c, target: done}",
         publish("a.came"),
         publish("b.came"),
-        words=("the way to done is closed", "'c' is not true", "c is pending until c.came"),
+        words=("the way to done is closed", "`c` is not true", "c is pending until c.came"),
     ),
     custom(
         "unless it is there",
@@ -442,7 +442,7 @@ STALLS = [
         publish("c.came"),
         publish("a.came"),
         publish("b.came"),
-        words=("the way to done is closed", "'c' is true", "c is ready"),
+        words=("the way to done is closed", "`c` is true", "c is ready"),
     ),
     custom(
         "not c",
@@ -450,26 +450,26 @@ STALLS = [
         publish("c.came"),
         publish("a.came"),
         publish("b.came"),
-        words=("the way to done is closed", "'c' is true"),
+        words=("the way to done is closed", "`c` is true"),
     ),
     custom(
         "two of three",
         "{cond: a + b + c >= 2, target: done}",
         publish("a.came"),
-        words=("'a + b + c >= 2' is not true", "b is pending until b.came", "c is pending until c.came"),
+        words=("`a + b + c >= 2` is not true", "b is pending until b.came", "c is pending until c.came"),
     ),
     custom(
         "any one",
         "{cond: a or c, target: done}",
         publish("b.came"),
-        words=("'a or c' is not true", "c is pending until c.came"),
+        words=("`a or c` is not true", "c is pending until c.came"),
     ),
     custom(
         "not yet remembered",
         "{cond: meta.plan == 'gold' and all_ready, target: done}",
         publish("a.came"),
         publish("b.came"),
-        words=("'meta.plan == 'gold'' is not true", "not known yet", "told by plan.chosen"),
+        words=("`meta.plan == 'gold'` is not true", "not known yet", "told by plan.chosen"),
         head=REMEMBER,
     ),
     custom(
@@ -487,7 +487,7 @@ STALLS = [
         publish("a.came"),
         publish("b.came"),
         publish("go.now"),
-        words=("go.now came and changed nothing", "'c' is not true", "c.came"),
+        words=("go.now came and changed nothing", "`c` is not true", "c.came"),
     ),
     custom(
         "an event came with the wrong payload",
@@ -495,7 +495,7 @@ STALLS = [
         publish("a.came"),
         publish("b.came"),
         publish("go.now", "conn_1", {"sure": False}),
-        words=("go.now came and changed nothing", "'data.sure' is not true"),
+        words=("go.now came and changed nothing", "`data.sure` is not true"),
     ),
     custom(
         "an event never came",
@@ -531,7 +531,7 @@ STALLS = [
         "not inside a state",
         register(),
         publish("b.came"),
-        words=("the way to ready is closed: 'In('second')' is not true", "for a:", "no a.came"),
+        words=("the way to ready is closed: `In('second')` is not true", "for a:", "no a.came"),
         definition=INSIDE,
     ),
     stall(
@@ -618,7 +618,7 @@ async def test_why_gives_each_guard_with_the_part_that_is_false() -> None:
         await publish("a.came")(world)
         (held,) = world.lifecycle.why("conn_1").guards
         assert (held.source, held.target, held.guard) == ("start", "done", "a and (b or c)")
-        assert held.because.startswith("'b or c' is not true")
+        assert held.because.startswith("`b or c` is not true")
 
 
 async def test_ids_from_outside_cannot_break_the_sentence() -> None:

@@ -78,7 +78,7 @@ def _holds(connections: Connections, record: Record, tree: ast.expr) -> bool:
 
 
 def _in_words(connections: Connections, record: Record, tree: ast.expr, wanted: bool) -> str:
-    text = f"'{ast.unparse(tree)}' is {'not true' if wanted else 'true'}"
+    text = f"`{ast.unparse(tree)}` is {'not true' if wanted else 'true'}"
     details = list(dict.fromkeys(_details(connections, record, tree, wanted)))
     return text + (f" ({', '.join(details)})" if details else "")
 

@@ -15,12 +15,15 @@ from statemachines.connections.connections import MAX_MOVES, Connections, Note, 
 from statemachines.connections.guards import ClosedGuard, closed_guards
 from statemachines.errors import suggestion
 from statemachines.language.definition import Transition, Trigger
+from statemachines.table.layout import TERMINATION
 from statemachines.table.record import Record
 from statemachines.table.step import DEPENDENCY_MARKED, dependency_status
 
 MAX_SENTENCE = 600
 MAX_LISTED = 3
 MAX_SHOWN = 60
+
+_BY_HAND = {DEPENDENCY_MARKED: "mark_dependency_ready", TERMINATION: "terminate_connection"}
 
 
 @frozen
@@ -353,8 +356,8 @@ def _transitions(connections: Connections, record: Record) -> Iterator[tuple[str
 def _path(connections: Connections, record: Record) -> Iterator[str]:
     moves = connections.moves(record.connection_id)
     for move in moves[-MAX_MOVES:]:
-        by = f"timer {move.timer}" if move.timer else "mark_dependency_ready" * (move.event_type == DEPENDENCY_MARKED)
-        yield f"{by or move.event_type} led to {move.phase or 'the end'}"
+        by = f"timer {move.timer}" if move.timer else _BY_HAND.get(move.event_type, move.event_type)
+        yield f"{by} led to {move.phase or 'the end'}"
 
 
 # -- words --
