@@ -140,10 +140,9 @@ def simulate(
     phasebus simulate my_call.yaml incident.scenario.yaml --json
     phasebus simulate my_call.yaml --events recording.jsonl --until 60s
     """
-    from statemachines.simulation.scenario_file import load_scenario
-
     from statemachines.simulation.library import find_scenario, scenarios_of
     from statemachines.simulation.recording import run_events
+    from statemachines.simulation.scenario_file import load_scenario
     from statemachines.simulation.simulator import Simulation, run_scenario
 
     loaded = _load(definition)
@@ -152,7 +151,8 @@ def simulate(
         hint = f" {definition} comes with the scenarios {known}." if known else ""
         raise click.UsageError(f"Give a SCENARIO or --events, and not both.{hint}")
     end = None if until is None else _duration("--until", until)
-    simulation = Simulation(loaded, lambda entry: output.add(entry))
+    # The output asks the simulation what is awaited, and the simulation tells the output what happens.
+    simulation = Simulation(loaded, lambda entry: output.add(entry))  # noqa: PLW0108
     output = _output(as_json, payloads, simulation.awaited)
     problems: list[str] = []
     if scenario is not None:
@@ -245,9 +245,8 @@ async def _until_signalled(sidecar: Sidecar, events: str, refuse: Callable[[obje
 
 async def _inputs(file: IO[bytes], path: str, refuse: Callable[[object], None]) -> AsyncIterator[Input]:
     """Read events line by line, without ever blocking the run; tell of lines that are none."""
-    from statemachines.simulation.event_lines import EventLine, EventLineReader
-
     from statemachines.lifecycle.sidecar import Input
+    from statemachines.simulation.event_lines import EventLine, EventLineReader
 
     reader = EventLineReader(path)
     async for line in _lines(file):

@@ -1,0 +1,68 @@
+"""The command as a whole: help, exit statuses, and that it never shows a traceback."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.cli_helpers import Command
+
+HEAVY = ("rich", "ruamel", "statemachine", "cattrs", "anyio", "asyncio", "bus", "statemachines")
+
+
+@pytest.fixture
+def phasebus(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Command:
+    return Command(monkeypatch, capfd)
+
+
+def test_help_imports_nothing_heavy() -> None:
+    code = (
+        "import sys, cli; sys.argv = ['phasebus', '--help']\n"
+        "try: cli.main()\n"
+        "except SystemExit: pass\n"
+        f"print('loaded', *[name for name in {HEAVY} if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout.splitlines()[-1].strip() == "loaded"
+
+
+@pytest.mark.parametrize("command", [(), ("validate",), ("show",), ("simulate",), ("run",)])
+def test_every_help_has_an_example(phasebus: Command, command: tuple[str, ...]) -> None:
+    done = phasebus(*command, "--help")
+    assert done.status == 0
+    assert "phasebus " in done.out.split("Usage:", 1)[1]
+
+
+def test_an_unknown_command_is_wrong_usage(phasebus: Command) -> None:
+    done = phasebus("validat")
+    assert done.status == 2
+    assert "validat" in done.err
+
+
+@pytest.mark.parametrize("command", ["show", "simulate", "run"])
+def test_an_unknown_definition_is_a_problem_with_the_nearest_name(phasebus: Command, command: str) -> None:
+    extra = ("x.yaml",) if command == "simulate" else ()
+    done = phasebus(command, "whatsap_call", *extra, stdin="")
+    assert done.status == 1
+    assert "did you mean 'whatsapp_call'?" in done.err
+
+
+def test_a_definition_with_problems_is_shown_with_all_of_them(phasebus: Command, tmp_path: Path) -> None:
+    path = tmp_path / "wrong.yaml"
+    path.write_text(
+        "name: wrong\nstates:\n  a: {initial: true, transitions: [{event: x.went, target: bb}]}\n  b: {fnal: true}\n"
+    )
+    done = phasebus("show", path)
+    assert done.status == 1
+    assert f"{path}:3:60: error:" in done.err
+    assert f"{path}:4:7: error:" in done.err
+
+
+def test_a_pipe_that_closes_early_is_no_error() -> None:
+    command = f"{sys.executable} -m cli show whatsapp_call | head -n 1"
+    done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, timeout=60)
+    assert done.stdout.startswith("whatsapp_call")
+    assert done.stderr == ""
