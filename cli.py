@@ -109,7 +109,7 @@ def show(definition: str, form: str, output: str | None) -> int:
     phasebus show my_call.yaml --format mermaid -o my_call.mmd
     """
     loaded = _load(definition)
-    with click.open_file(output, "w", encoding="utf-8") if output else sys.stdout as file:
+    with click.open_file(output or "-", "w", encoding="utf-8") as file:
         if form == "mermaid":
             from statemachines.rendering.mermaid import render_mermaid
 
