@@ -137,9 +137,8 @@ def _definition(named: str, path: str, given: Definition | None) -> Definition:
 
 def _place_of(named: str, path: str) -> str | Path:
     """Where the definition is: beside the scenario, above the scenario's folder, or else what the name means."""
-    if (
-        len(named.encode("utf-8", "replace")) > MAX_NAME
-    ):  # no shipped definition's name, and perhaps longer than a file's may be
+    # Longer than any shipped name, it may also be longer than a file's name can be.
+    if len(named.encode("utf-8", "replace")) > MAX_NAME:
         return Path(named)
     try:
         if not Path(path).is_file():
