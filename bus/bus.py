@@ -270,7 +270,7 @@ class EventBus:
                 if self._closed:
                     raise BusClosed("the bus was closed while this event waited for room in a queue")
                 route = self._routes.find(event.type, event.connection_id)
-                full = next((inbox for inbox in route.queued if inbox.congested_for(ticket)), None)
+                full = next((inbox for inbox in route.queued if inbox.congested), None)
                 if full is None:
                     return route, self._fan_out(event, route)
                 if granted is not None:

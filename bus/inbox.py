@@ -70,14 +70,8 @@ class Inbox:
 
     @property
     def congested(self) -> bool:
-        """Whether a publisher from outside has to wait."""
-        return self.overflow == "wait" and (self.queued + self.reserved >= self.queue_size or bool(self.waiting))
-
-    def congested_for(self, ticket: int) -> bool:
-        """Whether the publisher with this ticket has to wait: there is no room, or an older one waits for it."""
-        return self.overflow == "wait" and (
-            self.queued + self.reserved >= self.queue_size or (bool(self.waiting) and self.waiting[0][0] < ticket)
-        )
+        """Whether a publisher from outside has to wait. While one waits there is no room: it would have been let in."""
+        return self.overflow == "wait" and self.queued + self.reserved >= self.queue_size
 
     async def reserve(self, ticket: int) -> None:
         """Wait for room for one event, the oldest ticket first. Give it back with :meth:`release`."""

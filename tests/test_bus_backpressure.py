@@ -206,6 +206,33 @@ async def test_a_publisher_that_needs_two_full_queues_is_let_in_when_both_have_r
         assert_at_rest(bus)
 
 
+async def test_a_publisher_let_in_but_refused_elsewhere_gives_its_place_away() -> None:
+    slow, refusing = Gate(), Gate()
+    async with EventBus() as bus, anyio.create_task_group() as group:
+        bus.subscribe("a.*", slow, queue_size=1)
+        bus.subscribe("a.b", refusing, queue_size=1, overflow="error")
+        for _ in range(2):
+            await bus.publish("a.b", {"n": 0}, connection_id="c")
+            await settle()
+        refused: list[Exception] = []
+
+        async def publish() -> None:
+            try:
+                await bus.publish("a.b", {"n": "refused"}, connection_id="c")
+            except QueueFull as error:
+                refused.append(error)
+
+        group.start_soon(publish)
+        await settle()
+        group.start_soon(bus.publish, "a.c", {"n": "behind", "connection_id": "d"})
+        await settle()
+        slow.open()
+        await settle()
+        assert len(refused) == 1
+        assert slow.numbers == [0, 0, "behind"]
+        refusing.open()
+
+
 async def test_cancelling_a_subscription_frees_the_publishers_that_wait_for_it() -> None:
     gate, heard = Gate(), Recorder()
     async with EventBus() as bus, anyio.create_task_group() as group:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import gc
+from collections.abc import Iterable
 
 import anyio
 import pytest
 
-from bus import BusClosed, Event, EventBus, EventStream, InvalidEvent
+from bus import BusClosed, Event, EventBus, EventStream, InvalidEvent, routing
+from bus.routing import Route, Target
 from tests.bus_helpers import Recorder, assert_at_rest, cancelled_at, fill, settle
 
 pytestmark = pytest.mark.anyio
@@ -183,6 +185,23 @@ async def test_a_stream_that_nobody_holds_makes_nobody_wait() -> None:
         await settle()
         assert bus.stats().total_events == 5
         assert list(bus._routes) == []
+
+
+async def test_a_stream_let_go_of_while_its_route_is_looked_up_is_forgotten_all_the_same(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # The collector may run at any moment, this one included.
+    async with EventBus() as bus:
+        streams = [bus.stream("a.b", queue_size=1)]
+
+        def build(targets: Iterable[Target]) -> Route:
+            route = Route(targets)
+            streams.clear()
+            return route
+
+        monkeypatch.setattr(routing, "Route", build)
+        with anyio.fail_after(1):
+            await fill(bus, "a.b", 3)
 
 
 async def test_a_task_that_waits_for_a_closed_stream_gets_its_end() -> None:
