@@ -20,8 +20,11 @@ early: 5s
 dependencies: {a: a.came}
 remember: {last: {on: it.counted, value: data.n}}
 states:
-  here: {initial: true, transitions: [{event: it.counted, on: [{publish: {event: it.echoed, data: {n: {expr: data.n}}}}]},
-                                      {event: it.ended, target: gone}]}
+  here:
+    initial: true
+    transitions:
+      - {event: it.counted, on: [{publish: {event: it.echoed, data: {n: {expr: data.n}}}}]}
+      - {event: it.ended, target: gone}
   gone: {final: true}
 """
 
@@ -90,7 +93,7 @@ async def test_early_events_of_id_and_call_id_are_processed_in_the_order_they_ca
         heard = Recorder()
         world.bus.subscribe("it.echoed", heard)
         for n in range(6):
-            await world.publish("it.counted", *((None,) if n % 2 else ("c",)), data={"n": n}, call_id="k")
+            await world.publish("it.counted", None if n % 2 else "c", {"n": n}, call_id="k")
         await world.lifecycle.register_connection("c", call_id="k")
         await world.bus.drain()
         assert heard.numbers == list(range(6))

@@ -269,7 +269,11 @@ async def test_hung_outbox_and_many_timers_do_not_break_the_clock() -> None:
     ticking = """
 name: ticking
 states:
-  tick: {initial: true, enter: [{publish: it.ticked}], after: {1s: tick}, transitions: [{event: it.ended, target: gone}]}
+  tick:
+    initial: true
+    enter: [{publish: it.ticked}]
+    after: {1s: tick}
+    transitions: [{event: it.ended, target: gone}]
   gone: {final: true}
 """
     clock = StandingClock()
