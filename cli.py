@@ -262,6 +262,8 @@ async def _lines(file: IO[bytes]) -> AsyncIterator[bytes]:
     import anyio
     from anyio.lowlevel import checkpoint
 
+    from statemachines.simulation.event_lines import MAX_LINE_BYTES
+
     descriptor = file.fileno()
     if stat.S_ISREG(os.fstat(descriptor).st_mode):
         for line in file:
@@ -277,6 +279,10 @@ async def _lines(file: IO[bytes]) -> AsyncIterator[bytes]:
         *lines, rest = (rest + read).split(b"\n")
         for line in lines:
             yield line
+        # A line without end is refused as too long, and its parts as no events, instead of filling the memory.
+        if len(rest) > MAX_LINE_BYTES:
+            yield rest
+            rest = b""
     if rest:
         yield rest
 
