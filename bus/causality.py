@@ -35,39 +35,20 @@ class Handling:
         self.event = event
         self.active = True
         self.failed = False
-        outer = _current.get()
+        outer = handling.get()
         while outer is not None and not outer.active:
             outer = outer.outer
         self.outer: Handling | None = outer
-        self.token: Token[Handling | None] = _current.set(self)
+        self.token: Token[Handling | None] = handling.set(self)
 
     def end(self) -> None:
         """The handler has returned."""
         self.active = False
-        _current.reset(self.token)
+        handling.reset(self.token)
 
 
-_current: ContextVar[Handling | None] = ContextVar("phasebus_handling", default=None)
-
-
-class _CurrentCall:
-    """The handler's call that this code runs in; None outside of all handlers."""
-
-    __slots__ = ("get",)
-
-    def __init__(self) -> None:
-        self.get = _current.get
-
-    def set(self, of: tuple[EventBus, Event]) -> Handling:
-        """Begin a call: a handler of this bus handles this event."""
-        return Handling(*of)
-
-    def reset(self, call: Handling) -> None:
-        """End the call that :meth:`set` began."""
-        call.end()
-
-
-handling = _CurrentCall()
+handling: ContextVar[Handling | None] = ContextVar("phasebus_handling", default=None)
+"""The handler's call that this code runs in, or that started the task; None outside of all handlers."""
 
 
 def inside_handler_of(bus: EventBus) -> bool:

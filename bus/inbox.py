@@ -9,7 +9,6 @@ import anyio
 
 from bus.errors import QueueFull
 from bus.event import Event
-from bus.names import matches
 
 Overflow = Literal["wait", "drop_oldest", "drop_newest", "error"]
 
@@ -61,12 +60,6 @@ class Inbox:
         self.queued = 0
         self.reserved = 0
         self.waiting: list[tuple[int, anyio.Event]] = []
-
-    def wants(self, event: Event) -> bool:
-        """Whether an event is one that was asked for here."""
-        return (self.connection_id is None or self.connection_id == event.connection_id) and matches(
-            self.pattern, event.type
-        )
 
     @property
     def congested(self) -> bool:

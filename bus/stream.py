@@ -11,7 +11,6 @@ import anyio
 from bus.errors import BusClosed
 from bus.event import Event
 from bus.inbox import Inbox, Overflow
-from bus.names import matches
 
 if TYPE_CHECKING:
     from bus.bus import EventBus
@@ -120,23 +119,16 @@ class Waiter:
         self.error: Exception | None = None
         self._arrived = anyio.Event()
 
-    def wants(self, event: Event) -> bool:
-        """Whether this is the event that is waited for. A ``where`` that raises ends the wait with its error."""
+    def offer(self, event: Event) -> None:
+        """Take an event of the right type and connection, if it is the first. A ``where`` that raises ends the wait."""
         if self._arrived.is_set():
-            return False
-        if self.connection_id is not None and self.connection_id != event.connection_id:
-            return False
-        if not matches(self.pattern, event.type):
-            return False
+            return
         try:
-            return self.where is None or bool(self.where(event))
+            wanted = self.where is None or self.where(event)
         except Exception as error:
             self.close(error)
-            return False
-
-    def offer(self, event: Event) -> None:
-        """Take the event, if it is the first."""
-        if self.wants(event):
+            return
+        if wanted:
             self.event = event
             self._arrived.set()
 

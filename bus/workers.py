@@ -21,11 +21,6 @@ class Workers:
         self._outer: TaskGroup
         self._inner: TaskGroup | None = None
 
-    @property
-    def running(self) -> bool:
-        """Whether tasks can be started."""
-        return self._inner is not None
-
     async def __aenter__(self) -> Self:
         self._outer = await anyio.create_task_group().__aenter__()
         try:

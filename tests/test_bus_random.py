@@ -17,7 +17,7 @@ from attrs import define, field, frozen
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from bus import BusClosed, Event, EventBus, QueueFull, Subscription
+from bus import BusClosed, Event, EventBus, QueueFull, Subscription, matches
 from bus.inbox import Overflow
 from tests.bus_helpers import assert_at_rest, settle
 
@@ -108,7 +108,8 @@ class Subscriber:
 
     def offered(self, event: Event) -> None:
         """What the event does to the queue, by the book."""
-        if self.subscription.cancelled or not self.subscription.wants(event):
+        mine = self.options.connection_id in (None, event.connection_id) and matches(self.options.pattern, event.type)
+        if self.subscription.cancelled or not mine:
             return
         self.model.append(event)
         if len(self.model) > self.options.queue_size:
