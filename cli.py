@@ -17,12 +17,12 @@ import click
 
 if TYPE_CHECKING:
     from rich.console import Console
-    from statemachines.rendering.timeline import Timeline
 
     from bus import Event
     from statemachines import ConnectionLifecycle, Definition
     from statemachines.lifecycle.sidecar import Input, Sidecar
     from statemachines.rendering.json_lines import JsonLines
+    from statemachines.rendering.timeline import Timeline
 
 _DEFINITION = click.argument("definition", metavar="DEFINITION")
 _EVENTS_HELP = "JSON lines of events: a file, or - for standard input."
@@ -30,25 +30,25 @@ _EVENTS_HELP = "JSON lines of events: a file, or - for standard input."
 
 def main() -> None:
     """Run the command and end the process."""
+    if hasattr(signal, "SIGPIPE"):
+        # Whoever read our output (head, say) has seen enough: end quietly, as other filters do.
+        signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+    sys.exit(run_command())
+
+
+def run_command() -> int:
+    """Run the command with the arguments of the process; returns the exit status."""
     try:
-        status = cli.main(standalone_mode=False)
+        return int(cli.main(standalone_mode=False) or 0)
     except click.exceptions.Exit as end:
-        status = end.exit_code
-    except click.UsageError as error:
-        error.show()
-        status = 2
+        return end.exit_code
     except click.ClickException as error:
         error.show()
-        status = error.exit_code
+        return error.exit_code
     except (click.Abort, KeyboardInterrupt):
-        status = 130
-    except BrokenPipeError:
-        # Whoever read our output (head, say) has seen enough: that is no error. Nothing more may be flushed to it.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        status = 0
+        return 130
     except Exception as error:
-        status = _explain_failure(error)
-    sys.exit(status)
+        return _explain_failure(error)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -352,6 +352,8 @@ def _explain_failure(error: Exception) -> int:
     """Say what went wrong, in words; returns the exit status."""
     from bus.errors import PhasebusError
 
+    while isinstance(error, ExceptionGroup) and len(error.exceptions) == 1:
+        error = error.exceptions[0]
     if isinstance(error, PhasebusError):
         click.echo(str(error), err=True)
         return 1

@@ -40,8 +40,7 @@ class Command:
         if stdin is not None:
             self._monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin.encode())))
         self._capfd.readouterr()
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
+        status = cli.run_command()
         captured = self._capfd.readouterr()
         assert "Traceback" not in captured.err
-        return Done(int(ended.value.code or 0), captured.out, captured.err)
+        return Done(status, captured.out, captured.err)

@@ -10,6 +10,7 @@ import pytest
 
 from tests.cli_helpers import Command
 
+RECORDING = Path(__file__).parent.parent / "definitions/whatsapp_call/recordings/webrtc_call.jsonl"
 HEAVY = ("rich", "ruamel", "statemachine", "cattrs", "anyio", "asyncio", "bus", "statemachines")
 
 
@@ -61,8 +62,12 @@ def test_a_definition_with_problems_is_shown_with_all_of_them(phasebus: Command,
     assert f"{path}:4:7: error:" in done.err
 
 
-def test_a_pipe_that_closes_early_is_no_error() -> None:
-    command = f"{sys.executable} -m cli show whatsapp_call | head -n 1"
-    done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, timeout=60)
-    assert done.stdout.startswith("whatsapp_call")
+@pytest.mark.parametrize(
+    "command",
+    ["show whatsapp_call", "simulate whatsapp_call happy_call", f"run whatsapp_call --timeline --events {RECORDING}"],
+)
+def test_a_pipe_that_closes_early_is_no_error(command: str) -> None:
+    shell = f"{sys.executable} -m cli {command} | head -n 1"
+    done = subprocess.run(["sh", "-c", shell], capture_output=True, text=True, timeout=60)
+    assert len(done.stdout.splitlines()) == 1
     assert done.stderr == ""

@@ -1,9 +1,9 @@
 """A definition as a mermaid ``stateDiagram-v2``, which GitHub, GitLab and most documentation tools draw.
 
 Mermaid's grammar takes words such as ``end`` for its own, ends a label at a colon or semicolon, and reads markdown in it.
-So every character outside a short allow-list is written as mermaid's ``#58;``, and a state whose id mermaid could not
-take gets another id, under its own name. Whatever a compound state does on entering and leaving stands in a note, since
-mermaid gives only leaves a description.
+So every character outside a short allow-list is written as mermaid's ``#58;``, and a state whose id mermaid could
+not take gets another id, under its own name. Whatever a compound state does on entering and leaving stands in a note,
+since mermaid gives only leaves a description.
 """
 
 from __future__ import annotations
@@ -25,11 +25,36 @@ from statemachines.rendering.words import (
 
 _INDENT = "    "
 _PLAIN = set("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789 .,()=/+'")
-# Mermaid knows these, in any case, wherever an id may stand. `root` is its own name for the whole diagram, and its layout
-# keeps states in plain JavaScript objects, which have a `constructor` already.
+# Mermaid knows these, in any case, wherever an id may stand. `root` is its own name for the whole diagram, and its
+# layout keeps states in plain JavaScript objects, which have a `constructor` already.
 _TAKEN = frozenset(
-    "accdescr acctitle as choice class classdef click constructor default direction end fork hide href join left note of right root "
-    "scale state statediagram style title".split()
+    {
+        "accdescr",
+        "acctitle",
+        "as",
+        "choice",
+        "class",
+        "classdef",
+        "click",
+        "constructor",
+        "default",
+        "direction",
+        "end",
+        "fork",
+        "hide",
+        "href",
+        "join",
+        "left",
+        "note",
+        "of",
+        "right",
+        "root",
+        "scale",
+        "state",
+        "statediagram",
+        "style",
+        "title",
+    }
 )
 
 

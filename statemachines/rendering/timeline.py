@@ -33,8 +33,9 @@ PERSONAL = frozenset(
 """Fields whose values are a person's."""
 
 _TIME_WIDTH = 10
-_CONNECTION_WIDTH = 14
+_CONNECTION_WIDTH = 17
 _LONGEST_VALUE = 32
+_REGISTERED = "connection.created"
 _TOLD_AS_PHASE = "connection.phase_changed"
 _BEGINNINGS = ("event", "timer", "expect")
 
@@ -84,7 +85,7 @@ class Timeline:
         return (
             entry.kind in _BEGINNINGS
             or entry.connection != first.connection
-            or entry.details.get("type") == "connection.created"
+            or (entry.kind == "publish" and entry.details["type"] == _REGISTERED)
             or entry.details.get("released") is True
         )
 
@@ -156,6 +157,8 @@ class Timeline:
                 return Text("had come early", "yellow")
             case "early":
                 return Text(f"{signs.lost} early: waits for the registration", "yellow")
+            case "ignored" if details["type"] == _REGISTERED:
+                return Text("registered", "green")  # the event that a connection starts on did just that
             case "ignored":
                 return Text("ignored: no state handles it, no fact changes", "dim")
             case "rejected":
@@ -207,8 +210,10 @@ class Timeline:
     def _payload(self, data: Any) -> str:
         if not isinstance(data, Mapping) or not data:
             return ""
-        fields = ", ".join(f"{name}: {self._value(name, value)}" for name, value in data.items())
-        return f"{{{fields}}}"
+        fields = ", ".join(
+            f"{name}: {self._value(name, value)}" for name, value in data.items() if name != "connection_id"
+        )
+        return f"{{{fields}}}" if fields else ""
 
     def _value(self, name: str, value: Any) -> str:
         if name in PERSONAL and value is not None and not self._show_payloads:
