@@ -279,10 +279,15 @@ class Steps:
         self, event: Event, before: Record | None, during: Record, outcome: Outcome, at: float, now: float
     ) -> Step:
         timers, visits = during.timers, during.visits
-        if outcome.touches_timers:
-            timers = self._timers(during, outcome, now)
-        if outcome.touches_visits:
-            visits = self._visits(visits, outcome)
+        if outcome.disarms and timers:
+            timers = tuple([timer for timer in timers if timer.spec.state not in outcome.disarms])
+        if outcome.arms:
+            timers += tuple([Timer(spec, now + self._delay(during, spec.after.delay)) for spec in outcome.arms])
+        if outcome.visits:
+            counts = list(visits)
+            for number, entered in outcome.visits:
+                counts[number] = counts[number] + 1 if entered else 0
+            visits = tuple(counts)
         moved = before is None or before.situation is not outcome.situation
         after = Record(
             during.identity,
@@ -298,32 +303,11 @@ class Steps:
         )
         return Step(event, before, during, after, outcome, self.layout)
 
-    def _timers(self, record: Record, outcome: Outcome, now: float) -> tuple[Timer, ...]:
-        left = set(outcome.exited)
-        timers = [timer for timer in record.timers if timer.spec.state not in left]
-        active = set(outcome.situation.states)
-        for number, state in enumerate(outcome.entered):
-            # A state may be entered, left and entered again in one step: only its last visit lasts.
-            if state in active and state not in outcome.entered[number + 1 :]:
-                for spec in self.layout.timers_of.get(state, ()):
-                    timers.append(Timer(spec, now + self._delay(record, spec.after.delay)))
-        return tuple(timers)
-
     def _delay(self, record: Record, delay: float | str) -> float:
         if not isinstance(delay, str):
             return delay
         overridden = (record.identity.timeouts or {}).get(delay)
         return self.definition.timeouts[delay] if overridden is None else overridden
-
-    def _visits(self, visits: tuple[int, ...], outcome: Outcome) -> tuple[int, ...]:
-        counts = list(visits)
-        for entered in outcome.entered:
-            for number, state in enumerate(self.layout.visited):
-                if state == entered:
-                    counts[number] += 1
-                elif self.layout.parent[state] == entered:
-                    counts[number] = 0
-        return tuple(counts)
 
 
 def _with_facts(record: Record, ready: int, failed: int, remembered: tuple[Any, ...], at: float) -> Record:
@@ -342,4 +326,7 @@ def _with_facts(record: Record, ready: int, failed: int, remembered: tuple[Any, 
 
 
 def _any(conditions: tuple[Guard | bool, ...], record: Record, event: Event) -> bool:
-    return any(c is True or (c is not False and c(record, event)) for c in conditions)
+    for condition in conditions:  # noqa: SIM110 - a generator would double the cost of most steps
+        if condition is True or (condition is not False and condition(record, event)):
+            return True
+    return False

@@ -22,7 +22,7 @@ from statemachines.language.definition import Action, Publish
 from statemachines.language.expressions import Expression
 from statemachines.table.chart import Chart, Happening, NeverSettles, Trace
 from statemachines.table.compiling import Compiler, Guard
-from statemachines.table.layout import Layout
+from statemachines.table.layout import Layout, TimerSpec
 from statemachines.table.record import Record
 
 
@@ -65,7 +65,8 @@ class Outcome:
     """What a step does: where it leads, and its effects in order.
 
     ``exited`` and ``entered`` are states, ``transitions`` numbers of ``Chart.transitions``, each in the order that it
-    happened. ``quiet`` means that no transition was taken.
+    happened. ``quiet`` means that no transition was taken. The timers of the states in ``disarms`` end, those in
+    ``arms`` begin; ``visits`` says which counts go up by one (True) or back to 0 (False), in order.
     """
 
     situation: Situation
@@ -74,8 +75,9 @@ class Outcome:
     entered: tuple[int, ...]
     effects: tuple[Effect, ...]
     quiet: bool
-    touches_timers: bool
-    touches_visits: bool
+    disarms: frozenset[int]
+    arms: tuple[TimerSpec, ...]
+    visits: tuple[tuple[int, bool], ...]
 
 
 @define(eq=False)
@@ -107,7 +109,8 @@ class StepTable:
         self.misses = 0
         self._situations: dict[tuple[int, ...], Situation] = {}
         self._guards: dict[tuple[str, tuple[bool, ...]], Guard | bool] = {}
-        self._start: Node | None = None
+        self._outside = Situation((), layout)
+        """Where a connection is before it enters its initial states: the start is the one case there."""
         self._effects = {
             ("enter", number): self._compile(state.enter) for number, state in enumerate(layout.states)
         } | {("exit", number): self._compile(state.exit) for number, state in enumerate(layout.states)}
@@ -116,8 +119,7 @@ class StepTable:
 
     def start(self, record: Record, event: Event) -> Outcome:
         """What entering the initial states does. ``record`` holds the facts; its situation does not matter."""
-        outcome, self._start = self._resolve(self._start, None, 0, record, event)
-        return outcome
+        return self.step(self._outside, 0, record, event)
 
     def step(self, situation: Situation, event_class: int, record: Record, event: Event) -> Outcome:
         """What an event of a class does in a situation, under the facts of ``record`` and the event's payload.
@@ -130,10 +132,15 @@ class StepTable:
         if type(node) is Outcome:
             self.hits += 1
             return node
-        outcome, situation.cases[event_class] = self._resolve(
-            situation.cases[event_class], situation, event_class, record, event
+        if node is None:
+            node = self._resolve(situation, event_class, record, event)
+        if isinstance(node, Outcome):
+            return node
+        where = "at the start" if situation is self._outside else f"in {situation.phase} on {event.type}"
+        raise StepNeverSettles(
+            f"{self.layout.definition.name}: {where}, the transitions without an event never settle; "
+            "the event was not applied. Give one of them a guard that its own target makes false"
         )
-        return outcome
 
     def situation(self, states: tuple[int, ...]) -> Situation:
         """The one object that stands for a configuration."""
@@ -144,10 +151,8 @@ class StepTable:
 
     # -- filling --
 
-    def _resolve(
-        self, root: Node | None, situation: Situation | None, event_class: int, record: Record, event: Event
-    ) -> tuple[Outcome, Node]:
-        """Ask the chart, and add what it says to the tree; returns the outcome and the tree's new root."""
+    def _resolve(self, situation: Situation, event_class: int, record: Record, event: Event) -> Outcome | Endless:
+        """Ask the chart, and add what it says to the tree of the case."""
         path: Path = []
         answers: dict[Guard, bool] = {}
 
@@ -163,25 +168,15 @@ class StepTable:
         self.misses += 1
         leaf: Outcome | Endless
         try:
-            if situation is None:
+            if situation is self._outside:
                 trace = self.chart.start(decide)
             else:
                 trace = self.chart.step(situation.states, event_class, decide)
             leaf = self._outcome(trace)
         except NeverSettles:
             leaf = Endless()
-        root = _grown(root, path, leaf)
-        if isinstance(leaf, Endless):
-            if situation is None:
-                self._start = root
-            else:
-                situation.cases[event_class] = root
-            where = "at the start" if situation is None else f"in {situation.phase} on {event.type}"
-            raise StepNeverSettles(
-                f"{self.layout.definition.name}: {where}, the transitions without an event never settle; "
-                "the event was not applied. Give one of them a guard that its own target makes false"
-            )
-        return leaf, root
+        situation.cases[event_class] = _grown(situation.cases[event_class], path, leaf)
+        return leaf
 
     def _guard(self, expression: Expression, active: Sequence[int]) -> Guard | bool:
         inside = {name: self.layout.index[name] in active for name, _ in expression.states}
@@ -196,7 +191,9 @@ class StepTable:
             return tuple(number for happened, number in trace.happenings if happened == kind)
 
         exited, entered = numbers("exit"), numbers("enter")
-        moved = {*exited, *entered}
+        timers_of, visited = self.layout.timers_of, self.layout.visited
+        # A state may be entered, left and entered again in one step: only its last visit lasts.
+        lasting = [s for n, s in enumerate(entered) if s in trace.states and s not in entered[n + 1 :]]
         return Outcome(
             situation=self.situation(trace.states),
             exited=exited,
@@ -204,8 +201,14 @@ class StepTable:
             entered=entered,
             effects=tuple(effect for happening in trace.happenings for effect in self._effects[happening]),
             quiet=not trace.happenings,
-            touches_timers=not moved.isdisjoint(self.layout.timers_of),
-            touches_visits=bool(entered and self.layout.visited),
+            disarms=frozenset(state for state in exited if state in timers_of),
+            arms=tuple(spec for state in lasting for spec in timers_of.get(state, ())),
+            visits=tuple(
+                (number, state == into)
+                for into in entered
+                for number, state in enumerate(visited)
+                if into in (state, self.layout.parent[state])
+            ),
         )
 
     def _compile(self, actions: tuple[Action, ...]) -> tuple[Effect, ...]:
