@@ -18,10 +18,6 @@ help:  ## what there is to make
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
 	@touch $@
 
-.venv/bench: .venv/dev
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev,bench]'
-	@touch $@
-
 demo: .venv/base  ## replay a recorded WebRTC call through the live bus and lifecycle
 	@echo 'A real WebRTC call, recorded, runs again through the live bus and the lifecycle whatsapp_call:'
 	@$(BIN)/phasebus run whatsapp_call --events definitions/whatsapp_call/recordings/webrtc_call.jsonl --timeline --paced
@@ -45,7 +41,7 @@ check: .venv/dev  ## types, style, and the shipped definitions
 	$(BIN)/mypy
 	$(BIN)/phasebus validate definitions
 
-bench: .venv/bench  ## ratios to the peers, in one run
+bench: .venv/dev  ## ratios to the peers, in one run
 	$(BIN)/python -m benchmarks
 
 clean:
