@@ -1,7 +1,7 @@
 """One event through a queue to one async handler: beside pyee, which starts a task for each.
 
-Both sides publish a burst and wait until all of it was handled. pyee keeps no order, bounds nothing and hears no errors;
-bubus, the rich one, is measured too if it is installed.
+Both sides publish a burst and wait until all of it was handled. pyee keeps no order, bounds nothing and hears no
+errors; bubus, the rich one, is measured too if it is installed.
 """
 
 from __future__ import annotations

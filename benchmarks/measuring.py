@@ -103,7 +103,5 @@ def written(value: float, unit: Unit) -> str:
         "seconds": [(1.0, "s"), (1e-3, "ms"), (1e-6, "µs"), (1e-9, "ns")],
         "bytes": [(1e6, "MB"), (1e3, "kB"), (1.0, "B")],
     }
-    for scale, name in scales[unit]:
-        if value >= scale:
-            break
+    scale, name = next(((s, n) for s, n in scales[unit] if value >= s), scales[unit][-1])
     return f"{value / scale:.3g} {name}"

@@ -14,6 +14,7 @@ import random
 from collections.abc import Awaitable, Callable
 from statistics import median
 from time import perf_counter
+from typing import Any
 
 import anyio
 
@@ -21,7 +22,7 @@ from benchmarks.measuring import Ratio, Report, Scale
 from bus import EventBus
 from statemachines import ConnectionLifecycle, load_definition
 
-EVENTS = (
+EVENTS: tuple[tuple[str, dict[str, Any]], ...] = (
     ("webrtc.audio_track_ready", {"track_type": "audio"}),
     ("ai.connection_initialized", {}),
     ("whatsapp.call_accepted", {"call_id": "call"}),
@@ -79,7 +80,7 @@ def reports(scale: Scale) -> list[Report]:
     return [
         Report(
             "polling",
-            "from the event that makes a call ready to the start of its audio, of the calls that do not start too early",
+            "from the event that makes a call ready to the start of its audio, if that does not come too early",
             "seconds",
             "wait_until",
             typical,

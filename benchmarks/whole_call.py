@@ -163,7 +163,7 @@ async def _xstate(calls: int) -> float:
     def is_last(context: dict[str, Any], _: Any) -> bool:
         return bool(context["ready"] == len(SERVICES) - 1)
 
-    logic = MachineLogic(
+    logic: Any = MachineLogic(
         actions={"count": count, "start_audio": start, "stop_audio": stop}, guards={"is_last": is_last}
     )
     began = perf_counter()

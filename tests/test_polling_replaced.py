@@ -1,12 +1,13 @@
 """What phasebus replaces: sleeping and polling find out late or too early, ``wait_until`` in the very same turn.
 
-Virtual time throughout: trio's clock, which jumps to the next thing that is due. Real time is measured by ``make bench``.
+Virtual time throughout: trio's clock, which jumps to what is due next. Real time is measured by ``make bench``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from functools import partial
+from typing import Any
 
 import anyio
 import pytest
@@ -16,7 +17,7 @@ import trio.testing
 from bus import EventBus
 from statemachines import ConnectionLifecycle, load_definition
 
-EVENTS = (
+EVENTS: tuple[tuple[str, dict[str, Any]], ...] = (
     ("webrtc.audio_track_ready", {"track_type": "audio"}),
     ("ai.connection_initialized", {}),
     ("whatsapp.call_accepted", {"call_id": "wa"}),

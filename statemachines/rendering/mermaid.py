@@ -1,7 +1,7 @@
 """A definition as a mermaid ``stateDiagram-v2``, which GitHub, GitLab and most documentation tools draw.
 
-Mermaid's grammar takes words such as ``end`` for its own, ends a label at a colon or semicolon, and reads markdown in it.
-So every character outside a short allow-list is written as mermaid's ``#58;``, and a state whose id mermaid could
+Mermaid's grammar takes words such as ``end`` for its own, ends a label at a colon or semicolon, and reads markdown in
+it. So every character outside a short allow-list is written as mermaid's ``#58;``, and a state whose id mermaid could
 not take gets another id, under its own name. Whatever a compound state does on entering and leaving stands in a note,
 since mermaid gives only leaves a description.
 """

@@ -1,7 +1,7 @@
 """Payloads short enough to read in a line, and without what is nobody's business.
 
-A phone number or a name is hidden by the key that it stands under; once seen there, it stays hidden wherever it turns up
-again, under whatever name a definition remembers it. Numbers that look like a phone's are hidden anywhere.
+A phone number or a name is hidden by the key that it stands under; once seen there, it stays hidden wherever it turns
+up again, under whatever name a definition remembers it. Numbers that look like a phone's are hidden anywhere.
 """
 
 from __future__ import annotations
