@@ -26,7 +26,7 @@ LEVELS, WIDTH = 4, 4
 
 @frozen
 class Walk:
-    """Events that lead a connection round in a circle, after those that lead it there; each with the guards' answers."""
+    """Events that lead a connection round in a circle, after those that lead it there, with the guards' answers."""
 
     name: str
     definition: Definition
