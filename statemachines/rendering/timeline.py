@@ -15,26 +15,11 @@ from rich.text import Text
 
 from statemachines.connections.trace import Entry
 from statemachines.rendering.columns import Cell, side_by_side
-from statemachines.rendering.signs import Signs, signs_for
-
-PERSONAL = frozenset(
-    {
-        "phone_number",
-        "contact_name",
-        "business_number",
-        "caller",
-        "contact",
-        "phone",
-        "number",
-        "from_number",
-        "to_number",
-    }
-)
-"""Fields whose values are a person's."""
+from statemachines.rendering.payloads import Payloads
+from statemachines.rendering.signs import signs_for
 
 _TIME_WIDTH = 10
 _CONNECTION_WIDTH = 17
-_LONGEST_VALUE = 32
 _REGISTERED = "connection.created"
 _TOLD_AS_PHASE = "connection.phase_changed"
 _BEGINNINGS = ("event", "timer", "expect")
@@ -52,8 +37,8 @@ class Timeline:
     ) -> None:
         self._console = console
         self._awaited = awaited or (lambda connection_id: ())
-        self._show_payloads = show_payloads
-        self._signs: Signs = signs_for(console.options)
+        self._signs = signs_for(console.options)
+        self._payloads = Payloads(self._signs, show=show_payloads)
         self._group: list[Entry] = []
         self._counts: dict[str, int] = {}
         self._awaiting: Sequence[str] = ()
@@ -133,7 +118,7 @@ class Timeline:
         details, signs = entry.details, self._signs
         match entry.kind:
             case "fact":
-                value = self._value(str(details["name"]).removeprefix("meta."), details["value"])
+                value = self._payloads.value(str(details["name"]).removeprefix("meta."), details["value"])
                 style = {"ready": "green", "failed": "red", "pending": "yellow"}.get(value, "")
                 return Text.assemble(f"{details['name']} is ", (value, style))
             case "transition" if details["from"] == details["to"]:
@@ -162,7 +147,7 @@ class Timeline:
             case "ignored":
                 return Text("ignored: no state handles it, no fact changes", "dim")
             case "rejected":
-                return Text(f"{signs.bad} rejected: {signs.clean(str(details['reason']))}", "red")
+                return Text(f"{signs.bad} rejected: {self._payloads.text(str(details['reason']))}", "red")
         return None
 
     def _print_expectation(self, entry: Entry) -> None:
@@ -208,19 +193,10 @@ class Timeline:
         return Text.assemble(("published ", "dim"), told or "nothing")
 
     def _payload(self, data: Any) -> str:
-        if not isinstance(data, Mapping) or not data:
+        if not isinstance(data, Mapping):
             return ""
-        fields = ", ".join(
-            f"{name}: {self._value(name, value)}" for name, value in data.items() if name != "connection_id"
-        )
+        fields = self._payloads.fields({name: value for name, value in data.items() if name != "connection_id"})
         return f"{{{fields}}}" if fields else ""
-
-    def _value(self, name: str, value: Any) -> str:
-        if name in PERSONAL and value is not None and not self._show_payloads:
-            return self._signs.hidden
-        if isinstance(value, Mapping):
-            return self._payload(value)
-        return self._short(self._signs.clean(_words(value)), _LONGEST_VALUE)
 
     def _short(self, text: str, width: int) -> str:
         return text if len(text) <= width else text[: width - len(self._signs.more)] + self._signs.more
