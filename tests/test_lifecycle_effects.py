@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+from collections import defaultdict
 from collections.abc import Coroutine
 from contextlib import AsyncExitStack
 from typing import Any
@@ -11,8 +13,8 @@ import anyio.lowlevel
 import pytest
 
 from bus import CausalityLoop, Event, EventBus, default_chain, publish_middleware
-from tests.bus_helpers import Recorder, cancelled_at
-from tests.lifecycle_helpers import DOOR, World, lifecycle_on, running
+from tests.bus_helpers import Recorder, cancelled_at, settle
+from tests.lifecycle_helpers import DOOR, World, assert_nothing_is_kept, lifecycle_on, running
 
 pytestmark = pytest.mark.anyio
 
@@ -265,6 +267,79 @@ async def test_publisher_cancelled_while_another_event_follows_keeps_the_order()
             tasks.cancel_scope.cancel()
         await world.bus.drain()
         assert heard.types == ["it.went", "it.left_a1", "it.ended", *IN_ORDER[1:], "it.gone"]
+
+
+async def test_effects_carried_out_by_another_publisher_leave_nothing_behind() -> None:
+    async with running(WALK) as world, anyio.create_task_group() as tasks:
+        heard = Recorder()
+        hold = anyio.Event()
+
+        async def wait(event: Event) -> None:
+            if event.call_id is not None:
+                await hold.wait()
+
+        world.bus.subscribe("it.entered_c", heard)
+        world.bus.subscribe("it.went", wait, inline=True)
+        await world.lifecycle.register_connection("c", call_id="k")
+        tasks.start_soon(lambda: world.publish("it.went", None, call_id="k"))
+        await settle()
+        await world.publish("it.ended")  # it carries out what the one that is held up left to do
+        await settle()
+        assert heard.types == ["it.entered_c"]
+        hold.set()
+        await settle()
+        await world.clock.advance(1)
+        assert_nothing_is_kept(world.lifecycle, world.bus)
+
+
+@pytest.mark.parametrize("seed", range(10))
+async def test_random_cancellations_lose_double_and_reorder_nothing(seed: int) -> None:
+    counter = """
+name: counter
+states:
+  on:
+    initial: true
+    transitions:
+      - {event: it.counted, on: [{publish: {event: it.echoed, data: {n: {expr: data.n}}}}, {publish: it.noted}]}
+      - {event: it.ended, target: gone}
+  gone: {final: true}
+"""
+    chance = random.Random(seed)
+    async with running(counter) as world:
+        counted: dict[str | None, list[int]] = defaultdict(list)
+        echoed: dict[str | None, list[int]] = defaultdict(list)
+
+        @world.bus.subscribe("it.*")
+        async def hear(event: Event) -> None:
+            if event.type == "it.counted":
+                counted[event.connection_id or event.call_id].append(event.data["n"])
+            elif event.type == "it.echoed":
+                echoed[event.connection_id].append(event.data["n"])
+
+        @world.bus.subscribe("it.*", inline=True)
+        async def dawdle(event: Event) -> None:
+            for _ in range(chance.randrange(4)):
+                await anyio.lowlevel.checkpoint()
+
+        async def publish(n: int, step: int) -> None:
+            connection_id = f"c{n % 5}"
+            by = {"call_id": connection_id} if n % 3 == 0 else {"connection_id": connection_id}
+            with anyio.CancelScope() as scope:
+                await cancelled_at(step, scope, world.bus.publish("it.counted", {"n": n}, **by))
+
+        for number in range(5):
+            await world.lifecycle.register_connection(f"c{number}", call_id=f"c{number}")
+        with anyio.fail_after(20):
+            async with anyio.create_task_group() as tasks:
+                for n in range(300):
+                    tasks.start_soon(publish, n, chance.randrange(12))
+                    if chance.random() < 0.3:
+                        await anyio.lowlevel.checkpoint()
+            await world.bus.drain()
+        assert echoed == counted
+        assert sum(map(len, echoed.values())) == 300
+        assert world.lifecycle._engine._outboxes == {}
+        assert world.lifecycle._engine._found == {}
 
 
 # -- lifecycles that feed each other --

@@ -164,7 +164,7 @@ class Engine:
 
     async def carry_out(self, event: Event) -> None:
         """Publish what followed from an event. Called by the bus after its fan-out."""
-        if self._outboxes:
+        if self._outboxes or self._found:
             key = self._key(event)
             if key in self._outboxes:
                 await self._carry_out(key)
