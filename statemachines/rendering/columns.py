@@ -72,7 +72,7 @@ class Hanging:
         if rest >= NARROWEST:
             yield from side_by_side(console, [Cell(self.column - GAP, [self.head]), Cell(rest, [self.body], indent=2)])
         else:
-            yield self.head
+            yield from wrapped(self.head, console, options.max_width)
             yield from wrapped(self.body, console, options.max_width)
 
     def __rich_measure__(self, console: Console, options: ConsoleOptions) -> Measurement:

@@ -16,7 +16,7 @@ from statemachines.rendering.signs import Signs
 _PERSONAL = ("phone", "caller", "callee", "contact", "business_number", "customer", "msisdn", "wa_id", "email")
 _PHONE_NUMBER = re.compile(r"\+\d[\d ()./-]{5,}\d|(?<![\w.:-])\d{9,15}(?![\w:-]|\.\d)")
 _BARE = re.compile(r"[\w./:@+-]+")
-_LONGEST_VALUE = 32
+_LONGEST_VALUE = 40
 _LONGEST = 160
 _DEEPEST = 3
 _MOST_ITEMS = 4
@@ -56,8 +56,8 @@ class Payloads:
                 return self._string(value)
             case None | bool():
                 return json.dumps(value)
-            case int():
-                return self._cut(self._without_numbers(str(value)), _LONGEST_VALUE)
+            case int() | float():
+                return self._cut(str(value), _LONGEST_VALUE)
             case _:
                 return self._cut(self._without_numbers(str(value)), _LONGEST_VALUE)
 
