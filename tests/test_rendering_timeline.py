@@ -101,6 +101,11 @@ def test_a_registration_and_each_early_event_begin_rows() -> None:
     ]
 
 
+@pytest.mark.parametrize("data", [None, 5, "text", ["a"], {"dependencies": 5}, {"connection_id": ["c1"]}])
+def test_any_payload_of_a_registration_can_be_told(data: Any) -> None:
+    assert "registered" in shown(Entry(0, "c1", "publish", {"type": "connection.created", "data": data}))
+
+
 def test_an_early_event_that_expires_is_a_row_of_its_own() -> None:
     came = Entry(0, "c1", "event", {"type": "a.b", "data": {}})
     kept = Entry(0, "c1", "early", {"type": "a.b", "released": False})

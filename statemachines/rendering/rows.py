@@ -146,7 +146,7 @@ def _carried(group: Group) -> dict[str, Any]:
     """What an event says beside its type and connection, nothing twice."""
     first = group.first
     carried = _payload(first)
-    if first.details["type"] == REGISTERED and list(carried.get("dependencies") or ()) == list(group.awaited):
+    if first.details["type"] == REGISTERED and carried.get("dependencies") == list(group.awaited):
         carried.pop("dependencies", None)  # about to be told as awaited
     if first.connection is None or any(entry.kind in ("early", "rejected") for entry in group.entries):
         # Whose it was meant to be matters only where it did not simply find its connection.
