@@ -1,34 +1,54 @@
-"""What a registered connection weighs: beside a state machine object each."""
+"""What a registered connection weighs: beside a state machine object each.
+
+The same call on every side, in the middle of its set-up, with its id and call id. phasebus's has also a running timer,
+a tenant, its place in every index, and what it needs to say why it waits.
+"""
 
 from __future__ import annotations
 
+import logging
 import tracemalloc
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import cache
 from typing import Any
 
-from statemachine import State, StateMachine
-from transitions import Machine
+from xstate_statemachine import SyncInterpreter
 
+from benchmarks.by_hand import EVENTS, HandWrittenCall, Log, transitions_machine, xstate_machine
 from benchmarks.measuring import Comparison, Report, Scale, Side, measure
+from benchmarks.table_step import plain_machines, token
+from bus import Event
 from statemachines import load_definition
 from statemachines.connections.connections import Connections
 
+FIRST, DATA = EVENTS[0]
+"""The event that each call has had."""
+
 
 def reports(scale: Scale) -> list[Report]:
-    """Bytes a connection, in the middle of its set-up, with ids, call id, tenant and a running timer."""
-    number = scale(10_000, 200)
-    fewer = scale(500, 50)
+    """Bytes a connection, by tracemalloc."""
+    number, fewer = scale(10_000, 200), scale(1_000, 50)
+
+    def side(name: str, make: Callable[[int], Any], number: int) -> Side:
+        return Side(name, lambda: _weigh(make, number))
+
     comparison = Comparison(
         "connection_memory",
-        "one connection of whatsapp_call in initializing: ids, facts, timer, and its share of every index",
+        f"one of {number} connections of whatsapp_call in initializing (one of {fewer} of the others')",
         "bytes",
-        Side("phasebus connection", lambda: _weigh(_connections, number)),
+        side("phasebus connection", _connections, number),
         (
-            Side("python-statemachine object", lambda: _weigh(_library_machines, fewer)),
-            Side("transitions object", lambda: _weigh(_transitions_machines, fewer)),
+            side("python-statemachine machine each", _library_machines, fewer),
+            side("transitions Machine each", _transitions_machines, fewer),
+            side("transitions model, one Machine", _transitions_models, fewer),
+            side("xstate-statemachine SyncInterpreter each", _interpreters, fewer),
         ),
     )
-    return [measure(comparison, scale(3, 1))]
+    logging.disable(logging.WARNING)
+    try:
+        return [measure(comparison, scale(3, 1))]
+    finally:
+        logging.disable(logging.NOTSET)
 
 
 def _weigh(make: Callable[[int], Any], number: int) -> float:
@@ -42,48 +62,62 @@ def _weigh(make: Callable[[int], Any], number: int) -> float:
     return (after - before) / number
 
 
-def _connections(number: int) -> Any:
-    from bus import Event
-
-    connections = Connections(load_definition("whatsapp_call"))
+def _ids(number: int) -> Iterator[tuple[str, str]]:
     for index in range(number):
-        connection_id = f"conn_{index:08}"
-        connections.register(connection_id, call_id=f"call_{index:08}", tenant_id="tenant", at=0.0, now=0.0)
-        connections.receive(Event("whatsapp.call_accepted", connection_id), at=1.0, now=1.0)
+        yield f"conn_{index:08}", f"call_{index:08}"
+
+
+def _connections(number: int) -> Any:
+    connections = Connections(load_definition("whatsapp_call"))
+    for connection_id, call_id in _ids(number):
+        connections.register(connection_id, call_id=call_id, tenant_id="tenant", at=0.0, now=0.0)
+        connections.receive(Event(FIRST, connection_id, DATA), at=1.0, now=1.0)
     return connections
 
 
-class _Call(StateMachine):
-    created = State(initial=True)
-    initializing = State()
-    ready = State()
-    ended = State(final=True)
-    accept = created.to(initializing)
-    finish = initializing.to(ready)
-    end = created.to(ended) | initializing.to(ended) | ready.to(ended)
+@cache
+def _library() -> Callable[[], tuple[Any, Any]]:
+    return plain_machines(load_definition("whatsapp_call"))
 
 
 def _library_machines(number: int) -> Any:
-    machines = []
-    for _ in range(number):
-        machine = _Call()
-        machine.send("accept")
-        machines.append(machine)
+    machines = {}
+    for connection_id, call_id in _ids(number):
+        machine, model = _library()()
+        model.call_id = call_id
+        machine.send(token(FIRST))
+        machines[connection_id] = machine
     return machines
-
-
-class _Model:
-    pass
 
 
 def _transitions_machines(number: int) -> Any:
-    machines = []
-    for _ in range(number):
-        model = _Model()
-        machine = Machine(model, states=["created", "initializing", "ready", "ended"], initial="created")
-        machine.add_transition("accept", "created", "initializing")
-        machine.add_transition("finish", "initializing", "ready")
-        machine.add_transition("end", "*", "ended")
-        model.accept()  # type: ignore[attr-defined]
-        machines.append((model, machine))
-    return machines
+    log: Log = []
+    calls = {}
+    for connection_id, call_id in _ids(number):
+        call: Any = HandWrittenCall(connection_id, call_id, log)
+        call.machine = transitions_machine(asynchronous=False, model=call)
+        call.learn(FIRST, DATA)
+        call.advance()
+        calls[connection_id] = call
+    return calls
+
+
+def _transitions_models(number: int) -> Any:
+    log: Log = []
+    machine, calls = transitions_machine(asynchronous=False), {}
+    for connection_id, call_id in _ids(number):
+        call: Any = HandWrittenCall(connection_id, call_id, log)
+        machine.add_model(call)
+        call.learn(FIRST, DATA)
+        call.advance()
+        calls[connection_id] = call
+    return machine, calls
+
+
+def _interpreters(number: int) -> Any:
+    machine, calls = xstate_machine([]), {}
+    for connection_id, call_id in _ids(number):
+        interpreter = SyncInterpreter(machine, input=(connection_id, call_id)).start()
+        interpreter.send(FIRST, **DATA)
+        calls[connection_id] = interpreter
+    return calls

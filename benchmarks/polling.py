@@ -1,11 +1,16 @@
 """What phasebus replaces: from "ready" to "audio starts", by polling and by ``wait_until``.
 
-1,000 calls a way, side by side on the real clock. Each becomes ready at a time of its own, spread over the first three
-seconds, by the same three events. The pollers look at the same lifecycle that ``wait_until`` waits on.
+1,000 calls a way, side by side on the real clock, so that a poller's late wake-ups count as they would in a gateway.
+Each becomes ready at a time of its own, spread evenly over the first three seconds, by the same three events. The
+pollers look at the same lifecycle that ``wait_until`` waits on.
 
 * ``fifty times 100 ms``: the original's set-up
-* ``a fixed 2 s``: its other one. It starts audio too early for each call that takes longer
+* ``a fixed 2 s``: its other one. It starts audio too early for each call that takes longer: how many these are is a
+  matter of the assumed three seconds, a third of which are left after two
 * ``100 ms, up to 30 s``: the greeting's wait
+
+The median of a poller is half its period, whatever the machine; the median of ``wait_until`` is what it costs to make
+the step and to wake the task, with a thousand others about.
 """
 
 from __future__ import annotations

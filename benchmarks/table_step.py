@@ -105,11 +105,11 @@ def reports(scale: Scale) -> list[Report]:
 def check(walk: Walk) -> None:
     """Assert that both sides are in the same configuration after each event."""
     steps, record = _start(walk)
-    machine, model = _machine(walk.definition)
+    machine, model = plain_machines(walk.definition)()
     for event, answers in (*walk.way_there, *walk.circle):
         record = steps.event(record, event, at=0.0, now=0.0).after
         _answer(model, answers)
-        machine.send(_token(event.type))
+        machine.send(token(event.type))
         assert set(machine.configuration_values) == set(record.situation.configuration)
 
 
@@ -165,11 +165,11 @@ def _lookups(walk: Walk, number: int) -> Callable[[], float]:
 
 
 def _sends(walk: Walk, number: int) -> Callable[[], float]:
-    machine, model = _machine(walk.definition)
+    machine, model = plain_machines(walk.definition)()
     for event, answers in walk.way_there:
         _answer(model, answers)
-        machine.send(_token(event.type))
-    circle = [(_token(event.type), answers) for event, answers in walk.circle]
+        machine.send(token(event.type))
+    circle = [(token(event.type), answers) for event, answers in walk.circle]
     rounds = max(1, number // len(circle))
 
     def turn() -> float:
@@ -188,11 +188,15 @@ def _sends(walk: Walk, number: int) -> Callable[[], float]:
 # -- the library's machine, as its users would write it --
 
 
-class _Model:
+class PlainModel:
+    """What the machine asks its guards of: an attribute each."""
+
     state: Any = None
+    call_id: str | None = None
 
 
-def _machine(definition: Definition) -> tuple[Any, _Model]:
+def plain_machines(definition: Definition) -> Callable[[], tuple[Any, PlainModel]]:
+    """Makes machines of the definition's states, transitions and guards: without callbacks or timers."""
     names = [*EventType, *(e.type for e in (Event("walk.went_on"), Event("door.opened")))]
     guards: dict[str, str] = {}
 
@@ -200,7 +204,7 @@ def _machine(definition: Definition) -> tuple[Any, _Model]:
         return guards.setdefault(text, text if text.isidentifier() else f"guard_{len(guards)}")
 
     def transition(given: Transition) -> dict[str, Any]:
-        tokens = [_token(name) for name in names if any(matches(pattern, name) for pattern in given.event)]
+        tokens = [token(name) for name in names if any(matches(pattern, name) for pattern in given.event)]
         return {
             "target": given.target,
             **({"event": " ".join(tokens or ["never"])} if given.event else {}),
@@ -222,16 +226,21 @@ def _machine(definition: Definition) -> tuple[Any, _Model]:
         validate_trap_states=False,
         validate_disconnected_states=False,
     )
-    model = _Model()
-    for name in guards.values():
-        setattr(model, name, False)
-    return machine_class(model), model
+
+    def make() -> tuple[Any, PlainModel]:
+        model = PlainModel()
+        for name in guards.values():
+            setattr(model, name, False)
+        return machine_class(model), model
+
+    return make
 
 
-def _answer(model: _Model, answers: Mapping[str, bool]) -> None:
+def token(event_type: str) -> str:
+    """What an event is called there."""
+    return "on_" + str(event_type).replace(".", "_")
+
+
+def _answer(model: PlainModel, answers: Mapping[str, bool]) -> None:
     for name, answer in answers.items():
         setattr(model, name, answer)
-
-
-def _token(event_type: str) -> str:
-    return "on_" + str(event_type).replace(".", "_")

@@ -1,186 +1,162 @@
 """A whole call: beside the same call written by hand with ``transitions``, and with xstate-statemachine.
 
-Register, three services report ready in turn, audio starts, the call is ended and closed. Every side must have started
-and stopped the audio of every call once. phasebus also orders, bounds, keeps early events, arms timers, publishes
-``connection.*`` and could say why a call waits; by hand, one writes the guards, and none of that.
+Registered, three services report ready in turn, others are told and audio starts, the call is ended and closed; then
+the next one. Every side must have logged the same of every call. phasebus also publishes and hears all this on a bus,
+arms two timers, and keeps the ended call for a while; see :mod:`benchmarks.by_hand` for what the others leave out.
 """
 
 from __future__ import annotations
 
-import asyncio
 import logging
+from collections.abc import Awaitable, Callable
+from functools import partial
 from time import perf_counter
 from typing import Any
 
 import anyio
-from transitions.extensions.asyncio import AsyncMachine
-from xstate_statemachine import Interpreter, MachineLogic, create_machine
+from xstate_statemachine import Interpreter, SyncInterpreter
 
+from benchmarks.by_hand import (
+    EVENTS,
+    READY,
+    HandWrittenAsyncCall,
+    HandWrittenCall,
+    Log,
+    expected,
+    transitions_machine,
+    xstate_machine,
+)
 from benchmarks.measuring import Comparison, Report, Scale, Side, measure
 from bus import Event, EventBus
 from statemachines import ConnectionLifecycle, load_definition
 
-SERVICES = ("audio", "model", "accepted")
-EVENTS: tuple[tuple[str, dict[str, Any]], ...] = (
-    ("webrtc.audio_track_ready", {"track_type": "audio"}),
-    ("ai.connection_initialized", {}),
-    ("whatsapp.call_accepted", {"call_id": "wa"}),
-    ("whatsapp.call_terminated", {"call_id": "wa"}),
-    ("whatsapp.call_closed", {"call_id": "wa"}),
-)
+Call = Callable[[str], Awaitable[None]]
 
 
 def reports(scale: Scale) -> list[Report]:
     """One comparison: seconds a call."""
     calls = scale(300, 10)
+
+    def side(name: str, make: Callable[[int], Awaitable[float]]) -> Side:
+        return Side(name, lambda: anyio.run(make, calls))
+
     comparison = Comparison(
         "whole_call",
-        "one call from registration to its end: five events, three phases, audio started and stopped",
+        "one call from registration to its end: five events, audio started and stopped",
         "seconds",
-        Side("phasebus", lambda: anyio.run(_phasebus, calls)),
+        side("phasebus", _phasebus),
         (
-            Side("transitions, by hand", lambda: asyncio.run(_transitions(calls))),
-            Side("xstate-statemachine", lambda: asyncio.run(_xstate(calls))),
+            side("transitions AsyncMachine, by hand", partial(_transitions, _asynchronous)),
+            side("transitions Machine, by hand", partial(_transitions, _synchronous)),
+            side("xstate-statemachine Interpreter", partial(_xstate, _interpreter)),
+            side("xstate-statemachine SyncInterpreter", partial(_xstate, _sync_interpreter)),
         ),
     )
-    return [measure(comparison, scale(7, 2))]
+    # xstate-statemachine warns and transitions informs about every step; nobody would leave that on.
+    logging.disable(logging.WARNING)
+    try:
+        return [measure(comparison, scale(9, 2))]
+    finally:
+        logging.disable(logging.NOTSET)
 
 
 async def _phasebus(calls: int) -> float:
-    audio: list[str] = []
-
-    async def start(event: Event) -> None:
-        audio.append(f"start {event.connection_id}")
-
-    async def stop(event: Event) -> None:
-        audio.append(f"stop {event.connection_id}")
+    log: Log = []
 
     async with EventBus() as bus, ConnectionLifecycle(bus, load_definition("whatsapp_call")) as lifecycle:
-        lifecycle.hook("start_audio", start)
-        lifecycle.hook("stop_audio", stop)
-        began = perf_counter()
-        for number in range(calls):
-            connection_id = f"c{number}"
-            await lifecycle.register_connection(connection_id)
-            for event_type, data in EVENTS:
+
+        def note(what: str) -> Callable[[Event], Awaitable[None]]:
+            async def act(event: Event) -> None:
+                log.append((str(event.connection_id), what))
+
+            return act
+
+        bus.subscribe("connection.ready", note("ready"), inline=True)
+        bus.subscribe("connection.terminated", note("terminated"), inline=True)
+        lifecycle.hook("start_audio", note("start_audio"))
+        lifecycle.hook("stop_audio", note("stop_audio"))
+
+        async def call(connection_id: str) -> None:
+            await lifecycle.register_connection(connection_id, call_id=f"call of {connection_id}")
+            for event_type, data in EVENTS[:READY]:
                 await bus.publish(event_type, data, connection_id=connection_id)
-        await bus.drain()
-        took = perf_counter() - began
-        assert lifecycle.phases() == {"terminated": calls}
-    _check(audio, calls)
-    return took / calls
+            await lifecycle.wait_until(connection_id, "ready", timeout=30)
+            for event_type, data in EVENTS[READY:]:
+                await bus.publish(event_type, data, connection_id=connection_id)
+            await bus.drain()
+
+        return await _timed(call, calls, log)
 
 
-class _Call:
-    def __init__(self, connection_id: str, audio: list[str]) -> None:
-        self.connection_id = connection_id
-        self.audio = audio
-        self.ready = dict.fromkeys(SERVICES, False)
-
-    async def all_ready(self) -> bool:
-        return all(self.ready.values())
-
-    async def start_audio(self) -> None:
-        self.audio.append(f"start {self.connection_id}")
-
-    async def stop_audio(self) -> None:
-        self.audio.append(f"stop {self.connection_id}")
+async def _transitions(make: Callable[[Log], Call], calls: int) -> float:
+    log: Log = []
+    return await _timed(make(log), calls, log)
 
 
-async def _transitions(calls: int) -> float:
-    logging.getLogger("transitions").setLevel(logging.ERROR)
-    audio: list[str] = []
-    # One machine for all calls, as its documentation advises where there are many models.
-    machine = AsyncMachine(
-        model=None,
-        states=[
-            "created",
-            "initializing",
-            {"name": "ready", "on_enter": "start_audio", "on_exit": "stop_audio"},
-            "terminating",
-            "terminated",
-        ],
-        initial="created",
-        send_event=False,
-        queued=False,
-    )
-    machine.add_transition("report", "created", "initializing")
-    machine.add_transition("check", "initializing", "ready", conditions="all_ready")
-    machine.add_transition("hang_up", ["created", "initializing", "ready"], "terminating")
-    machine.add_transition("close", "terminating", "terminated")
-    ended = 0
-    began = perf_counter()
-    for number in range(calls):
-        call: Any = _Call(f"c{number}", audio)
+def _asynchronous(log: Log) -> Call:
+    machine = transitions_machine(asynchronous=True)
+
+    async def run(connection_id: str) -> None:
+        call: Any = HandWrittenAsyncCall(connection_id, f"call of {connection_id}", log)
         machine.add_model(call)
-        for service in SERVICES:
-            call.ready[service] = True
-            if call.state == "created":
-                await call.report()
-            await call.check()
+        for event_type, data in EVENTS[:READY]:
+            call.learn(event_type, data)
+            await call.advance()
         await call.hang_up()
         await call.close()
-        ended += call.state == "terminated"
         machine.remove_model(call)
-    took = perf_counter() - began
-    assert ended == calls
-    _check(audio, calls)
-    return took / calls
+
+    return run
 
 
-async def _xstate(calls: int) -> float:
-    logging.disable(logging.CRITICAL)
-    audio: list[str] = []
-    config = {
-        "id": "call",
-        "initial": "initializing",
-        "context": {"ready": 0, "id": ""},
-        "states": {
-            "initializing": {
-                "on": {
-                    "SERVICE": [
-                        {"target": "ready", "guard": "is_last", "actions": ["count"]},
-                        {"actions": ["count"]},
-                    ],
-                    "HANG_UP": "terminating",
-                },
-            },
-            "ready": {"entry": ["start_audio"], "exit": ["stop_audio"], "on": {"HANG_UP": "terminating"}},
-            "terminating": {"on": {"CLOSE": "terminated"}},
-            "terminated": {"type": "final"},
-        },
-    }
+def _synchronous(log: Log) -> Call:
+    machine = transitions_machine(asynchronous=False)
 
-    def count(_: Any, context: dict[str, Any], *__: Any) -> None:
-        context["ready"] += 1
+    async def run(connection_id: str) -> None:
+        call: Any = HandWrittenCall(connection_id, f"call of {connection_id}", log)
+        machine.add_model(call)
+        for event_type, data in EVENTS[:READY]:
+            call.learn(event_type, data)
+            call.advance()
+        call.hang_up()
+        call.close()
+        machine.remove_model(call)
 
-    def start(_: Any, context: dict[str, Any], *__: Any) -> None:
-        audio.append(f"start {context['id']}")
+    return run
 
-    def stop(_: Any, context: dict[str, Any], *__: Any) -> None:
-        audio.append(f"stop {context['id']}")
 
-    def is_last(context: dict[str, Any], _: Any) -> bool:
-        return bool(context["ready"] == len(SERVICES) - 1)
+async def _xstate(make: Callable[[Any], Call], calls: int) -> float:
+    log: Log = []
+    return await _timed(make(xstate_machine(log)), calls, log)
 
-    logic: Any = MachineLogic(
-        actions={"count": count, "start_audio": start, "stop_audio": stop}, guards={"is_last": is_last}
-    )
+
+def _interpreter(machine: Any) -> Call:
+    async def run(connection_id: str) -> None:
+        interpreter = await Interpreter(machine, input=connection_id).start()
+        for event_type, data in EVENTS:
+            await interpreter.send(event_type, wait=True, **data)
+        await interpreter.stop()
+
+    return run
+
+
+def _sync_interpreter(machine: Any) -> Call:
+    async def run(connection_id: str) -> None:
+        interpreter = SyncInterpreter(machine, input=connection_id).start()
+        for event_type, data in EVENTS:
+            interpreter.send(event_type, **data)
+        interpreter.stop()
+
+    return run
+
+
+async def _timed(call: Call, calls: int, log: Log) -> float:
+    """Seconds a call, one after the other, after a first one; all must have been visible alike."""
+    await call("first")
     began = perf_counter()
     for number in range(calls):
-        machine = create_machine({**config, "context": {"ready": 0, "id": f"c{number}"}}, logic=logic)
-        interpreter = await Interpreter(machine).start()
-        for event in ("SERVICE", "SERVICE", "SERVICE", "HANG_UP", "CLOSE"):
-            await interpreter.send(event)
-        # It queues what it is sent and has no way to wait for the end of that: this is its users' way.
-        while f"stop c{number}" not in audio[-2:]:
-            await asyncio.sleep(0)
-        await interpreter.stop()
+        await call(f"conn_{number}")
     took = perf_counter() - began
-    logging.disable(logging.NOTSET)
-    _check(audio, calls)
+    ids = ["first", *(f"conn_{number}" for number in range(calls))]
+    assert sorted(log) == sorted(line for connection_id in ids for line in expected(connection_id))
     return took / calls
-
-
-def _check(audio: list[str], calls: int) -> None:
-    assert sorted(audio) == sorted(f"{what} c{number}" for what in ("start", "stop") for number in range(calls))
