@@ -24,9 +24,12 @@ class Identity:
     created_at: float
 
 
-@frozen(eq=False)
+@define(eq=False)
 class Timer:
-    """One running timer of one connection; ``deadline`` is on the monotonic clock. Compared by identity."""
+    """One running timer of one connection; ``deadline`` is on the monotonic clock. Compared by identity.
+
+    Never assigned to after it is made, like a :class:`Record`.
+    """
 
     spec: TimerSpec
     deadline: float

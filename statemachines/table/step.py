@@ -82,13 +82,14 @@ class Step:
     def armed(self) -> tuple[Timer, ...]:
         """The timers that began with this step, in the order they were armed."""
         before = self.before.timers if self.before is not None else ()
-        return tuple(timer for timer in self.after.timers if timer not in before)
+        return tuple([timer for timer in self.after.timers if timer not in before]) if before else self.after.timers
 
     @property
     def cancelled(self) -> tuple[Timer, ...]:
         """The timers that ended with this step, the one that fired included."""
         before = self.before.timers if self.before is not None else ()
-        return tuple(timer for timer in before if timer not in self.after.timers)
+        after = self.after.timers
+        return tuple([timer for timer in before if timer not in after]) if after else before
 
 
 def dependency_status(record: Record, bit: int) -> str:
