@@ -19,6 +19,10 @@ class JsonLines:
         """Write one entry."""
         self._write(entry.to_dict())
 
+    def flush(self) -> None:
+        """Let whoever reads them have the lines written so far."""
+        self._file.flush()
+
     def close(self, summary: Mapping[str, Any] | None) -> None:
         """Write the summary."""
         if summary is not None:
