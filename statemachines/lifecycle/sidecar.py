@@ -38,7 +38,7 @@ class Sidecar:
 
     :param published: called with each event that followed (not with those that were read)
     :param entry: called with each line of the timeline
-    :param settled: called when an input and what followed from it at once have been told of
+    :param settled: called after each input, once everything that follows from it is done; makes the run wait for that
     :param refused: called with each problem, as ``path:line:column: error: …``
     :param paced: publish each event at its time instead of as it comes
     :param linger_s: seconds that living connections get after the last event to come to their end
@@ -48,7 +48,7 @@ class Sidecar:
     published: Callable[[Event], None] = lambda event: None
     entry: Callable[[Entry], None] = lambda entry: None
     refused: Callable[[str], None] = lambda problem: None
-    settled: Callable[[], None] = lambda: None
+    settled: Callable[[], None] | None = None
     started: Callable[[ConnectionLifecycle], None] = lambda lifecycle: None
     paced: bool = False
     linger_s: float = 0.0
@@ -74,7 +74,9 @@ class Sidecar:
                     self.refused(f"{given.place}:1: error: {error}")
                 finally:
                     own.discard(given.event.id)
-                self.settled()
+                if self.settled is not None:
+                    await bus.drain()
+                    self.settled()
             await bus.drain()
             with anyio.move_on_after(self.linger_s):
                 await _all_ended(lifecycle)
