@@ -215,8 +215,10 @@ class Connections:
 
     def next_deadline(self) -> float | None:
         """When :meth:`fire_next` will have something to do."""
-        deadlines = [d for d in (self._timers.next_deadline(), self.early.next_deadline()) if d is not None]
-        return min(deadlines, default=None)
+        timer, early = self._timers.next_deadline(), self.early.next_deadline()
+        if timer is None or early is None:
+            return early if timer is None else timer
+        return min(timer, early)
 
     def fire_next(self, *, at: float, now: float) -> list[Reaction] | None:
         """Do the one thing that is due next: a timer, an early event's end, a connection to forget. None if nothing."""
