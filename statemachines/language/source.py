@@ -215,7 +215,7 @@ class _Reader:
             self.report(1, 1, "only YAML 1.2 is read: remove the %YAML line")
 
     def _alias(self, event: Any) -> None:
-        location = self._next_location(event, f"*{event.anchor}", is_text=False)
+        location = self._next_location(event)
         if location is None:
             return
         line, column = _start(event)
@@ -229,7 +229,7 @@ class _Reader:
         if self._expects_key():
             self._key(event, value, merge=bool(plain and event.value == "<<"))
             return
-        location = self._next_location(event, event.value, is_text=isinstance(value, str))
+        location = self._next_location(event)
         if location is not None:
             self._refuse_tag(event, location)
             # The parser finds an empty value only at the next token, perhaps lines below: point at its key instead.
@@ -241,7 +241,7 @@ class _Reader:
         if len(self.stack) >= MAX_DEPTH:
             self.report(line, column, f"nested more than {MAX_DEPTH} levels deep: flatten this part")
             raise _Stop
-        location = self._next_location(event, f"key at line {line}", is_text=False)
+        location = self._next_location(event)
         if location is None:  # a mapping or list used as a key: read past it, into nothing
             self.stack.append(_Frame((f"?{line}:{column}",), container))
             return
@@ -252,7 +252,7 @@ class _Reader:
     def _expects_key(self) -> bool:
         return bool(self.stack) and isinstance(self.stack[-1].container, dict) and self.stack[-1].key is None
 
-    def _next_location(self, event: Any, text: str, *, is_text: bool) -> Location | None:
+    def _next_location(self, event: Any) -> Location | None:
         """Where the value that begins with ``event`` goes; None if it stands where a key is expected."""
         if not self.stack:
             return ()

@@ -138,10 +138,6 @@ class Engine:
                 self._tell_watchers(step)
         self._reschedule()
 
-    async def carry_out_for(self, connection_id: str) -> None:
-        """Publish what followed from a connection's steps, unless a task is at it already."""
-        await self._carry_out(connection_id)
-
     # -- on the bus (bus.reactor.Reactor) --
 
     def names(self, event_type: str) -> bool:
@@ -167,7 +163,7 @@ class Engine:
         if self._outboxes or self._found:
             key = self._key(event)
             if key in self._outboxes:
-                await self._carry_out(key)
+                await self.carry_out_for(key)
 
     def take_over(self, event: Event) -> None:
         """The publisher was cancelled: let a worker publish what followed. Called by the bus."""
@@ -255,8 +251,8 @@ class Engine:
     def _key(self, event: Event) -> str:
         return self._found.pop(id(event), "") if event.connection_id is None else event.connection_id
 
-    async def _carry_out(self, key: str) -> None:
-        """Carry out a connection's outbox, unless a task is at it already."""
+    async def carry_out_for(self, key: str) -> None:
+        """Publish what followed from a connection's steps, unless a task is at it already."""
         outbox = self._outboxes.get(key)
         if outbox is None or outbox.busy:
             return
@@ -284,7 +280,7 @@ class Engine:
 
         async def carry_out() -> None:
             outbox.handed_over = False
-            await self._carry_out(key)
+            await self.carry_out_for(key)
 
         assert self._lanes is not None
         outbox.handed_over = True

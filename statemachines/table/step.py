@@ -53,11 +53,6 @@ class Step:
         """Whether the connection is in another configuration than before."""
         return self.before is not None and self.before.situation is not self.after.situation
 
-    @property
-    def changed_facts(self) -> bool:
-        """Whether a dependency or a remembered value changed."""
-        return self.before is not None and self.during is not self.before
-
     def facts(self) -> Iterator[tuple[str, Any]]:
         """The facts that changed: dependencies with ``pending``, ``ready`` or ``failed``, then ``meta.<name>``."""
         if self.before is None or self.during is self.before:
