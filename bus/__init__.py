@@ -7,7 +7,7 @@ async with EventBus(middleware=default_chain()) as bus:
     await bus.publish(EventType.AUDIO_TRACK_READY, WebRTCEventData(connection_id="conn_1", track_type="audio"))
 """
 
-from bus.bus import DrainTimeout, EventBus
+from bus.bus import EventBus
 from bus.errors import (
     BusClosed,
     CausalityLoop,
@@ -21,6 +21,7 @@ from bus.interchange import event_from_dict, event_from_json, event_to_dict, eve
 from bus.middleware import default_chain, delivery_middleware, production_chain, publish_middleware
 from bus.names import EventType, matches
 from bus.payloads import AIEventData, HandlerFailure, WebRTCEventData, WhatsAppEventData
+from bus.pending import DrainTimeout
 from bus.statistics import BusStatistics
 from bus.stream import EventStream
 from bus.subscription import Subscription

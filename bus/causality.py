@@ -7,7 +7,7 @@ started for; but once the handler has returned, it is a publisher like any other
 from __future__ import annotations
 
 from contextvars import ContextVar, Token
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from attrs import evolve
 
@@ -16,39 +16,70 @@ from bus.errors import CausalityLoop
 if TYPE_CHECKING:
     from bus.bus import EventBus
     from bus.event import Event
+    from bus.middleware.retry import Attempt
 
 MAX_CAUSATION_DEPTH = 1_000
 
 
 class Handling:
-    """One call of a handler.
+    """One call of a handler, or of the inline handlers that an event reaches one after the other.
+
+    Made by :func:`as_handler_of`. The two places that make one for each event fill it by themselves: a constructor
+    would double its price.
 
     :ivar active: the call has not returned yet
     :ivar failed: the call failed, though the error was dealt with on its way out (recovery)
+    :ivar attempt: which try this is, if failures are retried
     :ivar outer: the call that this one is part of (an inline handler's, of the handler that publishes)
     """
 
-    __slots__ = ("active", "bus", "event", "failed", "outer", "token")
+    __slots__ = ("_token", "active", "attempt", "bus", "event", "failed", "outer")
 
-    def __init__(self, bus: EventBus, event: Event) -> None:
-        self.bus = bus
-        self.event = event
-        self.active = True
-        self.failed = False
-        outer = handling.get()
-        while outer is not None and not outer.active:
-            outer = outer.outer
-        self.outer: Handling | None = outer
-        self.token: Token[Handling | None] = handling.set(self)
+    bus: EventBus
+    event: Event
+    outer: Handling | None
+    active: bool
+    failed: bool
+    attempt: Attempt | None
 
-    def end(self) -> None:
-        """The handler has returned."""
+    def __enter__(self) -> Self:
+        self._token: Token[Handling | None] = handling.set(self)
+        return self
+
+    def __exit__(self, *_: object) -> None:
         self.active = False
-        handling.reset(self.token)
+        handling.reset(self._token)
+
+    @property
+    def tries(self) -> int:
+        """How often the handler has been called with the event."""
+        return 1 if self.attempt is None else self.attempt.number
 
 
 handling: ContextVar[Handling | None] = ContextVar("phasebus_handling", default=None)
 """The handler's call that this code runs in, or that started the task; None outside of all handlers."""
+
+
+def active_call() -> Handling | None:
+    """The innermost handler's call that this code is part of and that has not returned."""
+    call = handling.get()
+    while call is not None and not call.active:
+        call = call.outer
+    return call
+
+
+def as_handler_of(bus: EventBus, event: Event) -> Handling:
+    """A block that counts as a handler of ``event``: what it publishes is linked to it, and never waits for a queue.
+
+    >>> with as_handler_of(bus, event):                                     # doctest: +SKIP
+    ...     await bus.publish("call.answered")
+    """
+    call = Handling()
+    call.bus = bus
+    call.event = event
+    call.outer = active_call()
+    call.active, call.failed, call.attempt = True, False, None
+    return call
 
 
 def inside_handler_of(bus: EventBus) -> bool:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Coroutine, Sequence
+from typing import TYPE_CHECKING, Any
 
 from bus.event import Event
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from bus.middleware.base import Middleware
     from bus.subscription import Subscription
 
-Step = Callable[[Event], Awaitable[None]]
+Step = Callable[[Event], Coroutine[Any, Any, None]]
 
 
 class Chain:
@@ -50,5 +50,5 @@ class _End:
     def __init__(self, step: Step) -> None:
         self.next = step
 
-    def __call__(self, event: Event) -> Awaitable[None]:
+    def __call__(self, event: Event) -> Coroutine[Any, Any, None]:
         return self.next(event)

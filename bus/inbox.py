@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from bisect import insort
-from typing import Literal, get_args
+from collections.abc import Iterable
 
 import anyio
+from attrs import asdict
 
+from bus.description import Listener
 from bus.errors import QueueFull
 from bus.event import Event
-
-Overflow = Literal["wait", "drop_oldest", "drop_newest", "error"]
+from bus.options import Options
 
 OVERRUN_FACTOR = 64
 """Publishing from inside a handler may go past ``queue_size`` by this factor; then it is an error."""
@@ -27,6 +28,7 @@ class Inbox:
         "connection_id",
         "dropped",
         "name",
+        "options",
         "order",
         "overflow",
         "overrun",
@@ -37,29 +39,33 @@ class Inbox:
         "waiting",
     )
 
-    def __init__(
-        self,
-        pattern: str,
-        name: str,
-        order: int,
-        connection_id: str | None,
-        queue_size: int,
-        overflow: Overflow,
-    ) -> None:
-        if queue_size < 1:
-            raise ValueError(f"queue_size must be at least 1, not {queue_size}")
-        if overflow not in get_args(Overflow):
-            raise ValueError(f"overflow must be one of {', '.join(get_args(Overflow))}, not {overflow!r}")
+    def __init__(self, pattern: str, name: str, order: int, options: Options) -> None:
         self.pattern = pattern
         self.name = name
         self.order = order
-        self.connection_id = connection_id
-        self.queue_size = queue_size
-        self.overflow = overflow
+        self.options = options
+        self.connection_id = options.connection_id
+        self.queue_size = options.queue_size
+        self.overflow = options.overflow
         self.dropped = self.overrun = 0
         self.queued = 0
         self.reserved = 0
         self.waiting: list[tuple[int, anyio.Event]] = []
+
+    @property
+    def kind(self) -> str:
+        """What sort of listener this is."""
+        raise NotImplementedError
+
+    def listener(self) -> Listener:
+        """This, for a description of the bus."""
+        asked, usual = asdict(self.options, recurse=False), asdict(Options(), recurse=False)
+        details = [
+            f"{name} {value}"
+            for name, value in asked.items()
+            if value != usual[name] and name not in ("connection_id", "inline")
+        ]
+        return Listener(self.name, self.kind, self.pattern, self.connection_id, tuple(details))
 
     @property
     def congested(self) -> bool:
@@ -115,19 +121,30 @@ class Inbox:
 
     def offer(self, event: Event) -> Event | None:
         """Queue the event. Returns the event that was dropped for it, which may be this one."""
-        dropped = None
         if self.queued >= self.queue_size:
-            if self.overflow == "drop_newest":
-                self.dropped += 1
-                return event
-            if self.overflow == "drop_oldest":
-                self.dropped += 1
-                dropped = self._remove_oldest()
-            else:
-                self.overrun += 1
+            return self.offer_past_the_bound(event)
         self.queued += 1
-        self._append(event)
-        return dropped
+        self.append(event)
+        return None
+
+    def offer_past_the_bound(self, event: Event) -> Event | None:
+        """The same when there is no room: what the overflow policy does, or what a handler's publishing may."""
+        if self.overflow == "drop_newest":
+            self.dropped += 1
+            return event
+        self.queued += 1
+        self.append(event)
+        if self.overflow == "drop_oldest":
+            # Only now, since with priorities it may be this one that matters least.
+            self.dropped += 1
+            return self._remove_oldest()
+        self.overrun += 1
+        return None
+
+    def replay(self, events: Iterable[Event]) -> None:
+        """Queue events that came before there was anybody to receive them; nobody can be made to wait for room."""
+        for event in events:
+            self.offer(event)
 
     def taken(self) -> None:
         """One event left the queue: there is room for one more."""
@@ -135,7 +152,8 @@ class Inbox:
         if self.waiting:
             self.let_in()
 
-    def _append(self, event: Event) -> None:
+    def append(self, event: Event) -> None:
+        """Put an event, already counted as queued, at the end."""
         raise NotImplementedError
 
     def _remove_oldest(self) -> Event:

@@ -34,19 +34,24 @@ _WORDS = {str: "a text", int: "a number", float: "a number"}
 @lru_cache(maxsize=1)
 def _converter() -> Converter:
     converter = Converter(omit_if_default=False)
-    converter.register_unstructure_hook(BaseException, lambda error: f"{type(error).__name__}: {error}")
+    converter.register_unstructure_hook(BaseException, error_to_text)
     return converter
 
 
 def event_to_dict(event: Event) -> dict[str, Any]:
     """The event as plain data; fields that say nothing are left out."""
     plain = {name: value for name, value in attrs.asdict(event, recurse=False).items() if value is not None}
-    if isinstance(event.error, BaseException):
-        plain["error"] = f"{type(event.error).__name__}: {event.error}"
+    if event.error is not None:
+        plain["error"] = error_to_text(event.error)
     plain["data"] = payload_to_plain(event.data)
     if not event.causation_depth:
         del plain["causation_depth"]
     return plain
+
+
+def error_to_text(error: str | BaseException) -> str:
+    """An error as one text: an exception by its class and its words, as in ``ValueError: broken``."""
+    return f"{type(error).__name__}: {error}" if isinstance(error, BaseException) else str(error)
 
 
 def payload_to_plain(data: Any) -> Any:

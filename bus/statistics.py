@@ -3,8 +3,49 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from attrs import frozen
+
+from bus.latency import Histogram
+
+if TYPE_CHECKING:
+    from bus.subscription import Subscription
+
+
+@frozen
+class SubscriptionStatistics:
+    """One subscription, as it stood when the statistics were taken.
+
+    :ivar handler: the name of the handler
+    :ivar pattern: what it subscribed to, and ``connection_id`` of whom, if of one only
+    :ivar kind: ``queued``, ``inline`` or ``batch``
+    :ivar queued: events that wait
+    :ivar in_flight: calls that have not returned
+    :ivar handled: calls that returned
+    :ivar failed: calls that raised or took too long, after the last try
+    :ivar retried: further tries
+    :ivar dropped: events that its overflow policy threw away
+    :ivar overrun: events that went past its bound because a handler published them
+    :ivar slow: calls that took longer than the bus's ``slow_after``
+    :ivar last_latency_s: seconds from being queued until handled, of the last event
+    :ivar latency: the same of all events, as a histogram
+    """
+
+    handler: str
+    pattern: str
+    connection_id: str | None
+    kind: str
+    queued: int
+    in_flight: int
+    handled: int
+    failed: int
+    retried: int
+    dropped: int
+    overrun: int
+    slow: int
+    last_latency_s: float
+    latency: Histogram
 
 
 @frozen
@@ -16,10 +57,12 @@ class BusStatistics:
     :ivar active_handlers: subscriptions in force (streams and waits do not count)
     :ivar subscriber_count: subscriptions in force, by pattern
     :ivar queued: events that wait in a queue now
-    :ivar handled: calls of handlers that returned, by subscriptions in force
+    :ivar in_flight: calls of handlers that have not returned
+    :ivar handled: calls of handlers that returned, those of former subscriptions included
     :ivar failed: calls of handlers that raised or took too long
     :ivar dropped: events thrown away by overflow policies
     :ivar overrun: events that went past a bound because a handler published them
+    :ivar subscriptions: each subscription in force, in the order of subscribing
     """
 
     total_events: int
@@ -27,7 +70,29 @@ class BusStatistics:
     active_handlers: int
     subscriber_count: Mapping[str, int]
     queued: int
+    in_flight: int
     handled: int
     failed: int
     dropped: int
     overrun: int
+    subscriptions: tuple[SubscriptionStatistics, ...]
+
+
+def statistics_of(subscription: Subscription) -> SubscriptionStatistics:
+    """How a subscription stands now."""
+    return SubscriptionStatistics(
+        handler=subscription.name,
+        pattern=subscription.pattern,
+        connection_id=subscription.connection_id,
+        kind=subscription.kind,
+        queued=subscription.queued,
+        in_flight=subscription.in_flight,
+        handled=subscription.handled,
+        failed=subscription.failed,
+        retried=subscription.retried,
+        dropped=subscription.dropped,
+        overrun=subscription.overrun,
+        slow=subscription.slow,
+        last_latency_s=subscription.last_ns / 1e9,
+        latency=Histogram(tuple(subscription.latencies), subscription.sum_ns / 1e9),
+    )

@@ -1,16 +1,15 @@
-"""Events as they come: an async iterator over them, and a one-shot wait for the next."""
+"""Events as they come: an async iterator over them."""
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self
 
 import anyio
 
-from bus.errors import BusClosed
 from bus.event import Event
-from bus.inbox import Inbox, Overflow
+from bus.inbox import Inbox
+from bus.options import Options
 
 if TYPE_CHECKING:
     from bus.bus import EventBus
@@ -21,13 +20,16 @@ class StreamInbox(Inbox):
 
     __slots__ = ("closed", "events", "wake")
 
-    def __init__(
-        self, pattern: str, order: int, connection_id: str | None, queue_size: int, overflow: Overflow
-    ) -> None:
-        super().__init__(pattern, f"stream of {pattern}", order, connection_id, queue_size, overflow)
+    def __init__(self, pattern: str, order: int, options: Options) -> None:
+        super().__init__(pattern, f"stream of {pattern}", order, options)
         self.events: deque[Event] = deque()
         self.wake: anyio.Event | None = None
         self.closed = False
+
+    @property
+    def kind(self) -> str:
+        """``stream``."""
+        return "stream"
 
     def close(self) -> None:
         """Receive nothing more; what is queued may still be taken."""
@@ -35,7 +37,8 @@ class StreamInbox(Inbox):
         self.let_all_in()
         self._ring()
 
-    def _append(self, event: Event) -> None:
+    def append(self, event: Event) -> None:
+        """Put an event, already counted as queued, at the end."""
         self.events.append(event)
         self._ring()
 
@@ -101,47 +104,3 @@ class EventStream:
     # `async for … break` without `async with` is natural; a stream that nobody holds must not make publishers wait.
     # The bus holds only the inbox, so letting go of the stream comes here at once.
     __del__ = _close
-
-
-class Waiter:
-    """One task waiting for one event, see :meth:`EventBus.wait_for`."""
-
-    __slots__ = ("_arrived", "connection_id", "error", "event", "order", "pattern", "where")
-
-    def __init__(
-        self, pattern: str, order: int, connection_id: str | None, where: Callable[[Event], Any] | None
-    ) -> None:
-        self.pattern = pattern
-        self.order = order
-        self.connection_id = connection_id
-        self.where = where
-        self.event: Event | None = None
-        self.error: Exception | None = None
-        self._arrived = anyio.Event()
-
-    def offer(self, event: Event) -> None:
-        """Take an event of the right type and connection, if it is the first. A ``where`` that raises ends the wait."""
-        if self._arrived.is_set():
-            return
-        try:
-            wanted = self.where is None or self.where(event)
-        except Exception as error:
-            self.close(error)
-            return
-        if wanted:
-            self.event = event
-            self._arrived.set()
-
-    def close(self, error: Exception | None = None) -> None:
-        """End the wait with an error; that of a closed bus by default."""
-        if not self._arrived.is_set():
-            self.error = error or BusClosed(f"the bus was closed while waiting for {self.pattern}")
-            self._arrived.set()
-
-    async def wait(self) -> Event:
-        """The event, once it is there."""
-        await self._arrived.wait()
-        if self.error is not None:
-            raise self.error
-        assert self.event is not None
-        return self.event

@@ -5,37 +5,44 @@ A queued subscription is handled by ``concurrency`` long-lived workers, never by
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
-from functools import partial
-from inspect import iscoroutinefunction
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from contextvars import copy_context
+from time import perf_counter_ns
+from typing import TYPE_CHECKING
 
 import anyio
 from anyio.lowlevel import checkpoint
 
-from bus.backlog import LinePerConnection, OneLine
-from bus.causality import Handling
+from bus.backlog import Backlog, LinePerConnection, OneLine
+from bus.causality import Handling, handling
 from bus.chain import Chain
+from bus.context import DONE, Runner
 from bus.event import Event
-from bus.inbox import Inbox, Overflow
+from bus.handlers import Handler, callable_of, is_failure, name_of
+from bus.inbox import Inbox
+from bus.latency import BUCKETS
+from bus.options import Options
 
 if TYPE_CHECKING:
     from bus.bus import EventBus
     from bus.middleware.base import Middleware
 
-Handler = Callable[[Event], Any]
-"""What a subscriber gives: a function of one event, ``async`` or plain."""
-AsyncHandler = Callable[[Event], Awaitable[None]]
-
-EVENTS_BETWEEN_CHECKPOINTS = 32
-"""A worker with a full queue lets others run after so many events, even if its handler never waits."""
+NEVER_NS = 2**62
+TURN_NS = 200_000
+"""A worker with a full queue lets others run after so long, even if its handler never waits."""
 
 
 class Subscription(Inbox):
     """What :meth:`EventBus.subscribe` returns. Counters are plain attributes, read at any time.
 
+    :ivar options: what it was subscribed with
     :ivar handled: calls of the handler that returned
-    :ivar failed: calls that raised or took too long
+    :ivar failed: calls that raised or took too long; with ``retry``, only when the last try has failed
+    :ivar retried: further tries after a failed one
+    :ivar slow: calls that took longer than the bus's ``slow_after``
+    :ivar latencies: how many deliveries took how long, by power of two of a nanosecond, from being queued (inline:
+        from the call) until the handler had returned; ``sum_ns`` of all, ``last_ns`` of the last
+    :ivar call: the handler with all middleware around it
     :ivar running: what each worker handles now, None if nothing
     """
 
@@ -43,52 +50,63 @@ class Subscription(Inbox):
         "_bus",
         "_chain",
         "_idle",
+        "_pending",
+        "_put",
         "backlog",
+        "begun",
+        "call",
         "cancelled",
         "failed",
         "handled",
         "handler",
-        "inline",
+        "last_ns",
+        "latencies",
+        "retried",
         "running",
-        "timeout",
+        "slow",
+        "slow_after_ns",
+        "sum_ns",
     )
 
-    def __init__(
-        self,
-        bus: EventBus,
-        pattern: str,
-        handler: Handler,
-        *,
-        order: int,
-        connection_id: str | None,
-        timeout: float | None,
-        inline: bool,
-        concurrency: int,
-        queue_size: int,
-        overflow: Overflow,
-    ) -> None:
-        if concurrency < 1:
-            raise ValueError(f"concurrency must be at least 1, not {concurrency}")
-        if timeout is not None and not timeout > 0:
-            raise ValueError(f"timeout must be more than 0 seconds, not {timeout}")
-        super().__init__(pattern, name_of(handler), order, connection_id, queue_size, overflow)
+    def __init__(self, bus: EventBus, pattern: str, handler: Handler, order: int, options: Options) -> None:
+        super().__init__(pattern, name_of(handler), order, options)
         self._bus = bus
+        self._pending = bus.pending
         self.handler = handler
-        self.timeout = timeout
-        self.inline = inline
         self.cancelled = False
-        self.handled = self.failed = 0
-        self.running: list[Event | None] = [] if inline else [None] * concurrency
-        self.backlog: OneLine | LinePerConnection = OneLine() if concurrency == 1 else LinePerConnection()
+        self.begun = self.handled = self.failed = self.retried = self.slow = 0
+        self.latencies = [0] * BUCKETS
+        self.last_ns = self.sum_ns = 0
+        self.running: list[Event | None] = [] if self.inline else [None] * options.concurrency
+        self.backlog: Backlog = (
+            LinePerConnection(options.priority()) if options.concurrency > 1 or options.priorities else OneLine()
+        )
+        self._put = self.backlog.put
         self._idle: list[anyio.Event] = []
-        call = as_async(handler)
-        if timeout is not None:
-            call = with_timeout(call, timeout, self.name)
-        self._chain = Chain(call, (), bus, self)
+        self._chain = Chain(callable_of(handler, options, bus.clock, self.name), (), bus, self)
+        if options.retry is not None:
+            self._chain.extend([options.retry], bus, self)
+        self.call = self._chain.call
+        self.slow_after_ns = NEVER_NS if bus.slow_after is None else int(bus.slow_after * 1e9)
 
     def __repr__(self) -> str:
         state = "cancelled" if self.cancelled else f"{self.queued} queued"
         return f"<Subscription of {self.name} to {self.pattern!r}, {state}>"
+
+    @property
+    def inline(self) -> bool:
+        """Whether the handler is awaited inside ``publish``."""
+        return self.options.inline
+
+    @property
+    def kind(self) -> str:
+        """``queued``, ``inline`` or ``batch``."""
+        return "inline" if self.inline else "queued"
+
+    @property
+    def in_flight(self) -> int:
+        """Calls of the handler that have not returned."""
+        return self.begun - self.handled - self.failed
 
     def cancel(self) -> None:
         """Receive nothing more: what is queued is discarded, a running call of the handler finishes. Idempotent."""
@@ -97,127 +115,106 @@ class Subscription(Inbox):
         self.cancelled = True
         self._bus.remove(self)
         self.backlog.clear()
-        while self._idle:
-            self._idle.pop().set()
-        self._bus.finished(self.queued)
+        self.wake_all()
+        self._pending.finished(self.queued)
         self.queued = 0
         self.let_all_in()
 
     def deliver_through(self, around: Sequence[Middleware]) -> None:
         """Call the handler by way of these middlewares, inside those there are already."""
         self._chain.extend(around, self._bus, self)
-
-    async def deliver(self, event: Event) -> None:
-        """Call the handler through its middleware; whatever it raises comes out."""
-        call = Handling(self._bus, event)
-        try:
-            await self._chain.call(event)
-        except BaseException:
-            call.failed = True
-            raise
-        finally:
-            call.end()
-            self._count(call.failed)
+        self.call = self._chain.call
 
     async def work(self, worker: int) -> None:
         """Handle events until the subscription is cancelled. A failing handler is reported and harms nobody."""
-        backlog = self.backlog
-        since_checkpoint = 0
+        bus, pending, backlog, running = self._bus, self._pending, self.backlog, self.running
+        in_lines = isinstance(backlog, LinePerConnection)
+        runner = Runner(self)
+        send, take, set_handling = runner.send, backlog.take, handling.set
+        ended = rested = 0
         while not self.cancelled:
             if not backlog.ready:
-                idle = anyio.Event()
-                self._idle.append(idle)
-                await idle.wait()
-                since_checkpoint = 0
+                running[worker] = None
+                await self.woken()
+                rested = perf_counter_ns()
                 continue
-            event = backlog.take()
-            self.running[worker] = event
-            self.taken()
-            await self._handle(event)
-            self.running[worker] = None
-            backlog.done(event)
-            since_checkpoint += 1
-            if since_checkpoint == EVENTS_BETWEEN_CHECKPOINTS:
-                since_checkpoint = 0
+            event, context, queued_ns = take()
+            running[worker] = event
+            self.begun += 1
+            self.queued -= 1
+            if self.waiting:
+                self.let_in()
+            call = Handling()
+            call.bus = bus
+            call.event = event
+            call.outer = None
+            call.active = True
+            call.failed = False
+            call.attempt = None
+            run = context.run
+            run(set_handling, call)
+            trap = run(send, event)
+            if trap is not DONE:
+                await runner.rest(context, trap)
+                rested = perf_counter_ns()
+            call.active = False
+            error = runner.error
+            if error is not None:
+                runner.error = None
+                call.failed = True
+            # It cannot have begun before it was queued, nor before its worker had done with the event before.
+            ended = self.end(call, queued_ns, ended if ended > queued_ns else queued_ns)
+            if error is not None:
+                if not is_failure(error):
+                    pending.finished()
+                    raise error
+                await bus.report_failure(self.name, event, error, call.tries)
+            if in_lines:
+                backlog.done(event)
+            pending.count -= 1
+            if not pending.count:
+                pending.tell()
+            if ended - rested > TURN_NS:
+                running[worker] = None
                 await checkpoint()
+                rested = perf_counter_ns()
 
-    async def _handle(self, event: Event) -> None:
-        bus = self._bus
-        try:
-            await self.deliver(event)
-        except BaseException as error:
-            if not is_failure(error):
-                raise
-            await bus.report_failure(self.name, event, error)
-        finally:
-            bus.finished(1)
+    async def woken(self) -> None:
+        """Wait until there is something to do."""
+        idle = anyio.Event()
+        self._idle.append(idle)
+        await idle.wait()
 
-    def _count(self, failed: bool) -> None:
-        if failed:
+    def wake_all(self) -> None:
+        """Let every worker look for something to do."""
+        while self._idle:
+            self._idle.pop().set()
+
+    def end(self, call: Handling, queued_ns: int, began_ns: int) -> int:
+        """A call of the handler has returned; returns when (``time.perf_counter_ns``)."""
+        now = perf_counter_ns()
+        if call.failed:
             self.failed += 1
         else:
             self.handled += 1
+        self.last_ns = took = now - queued_ns
+        self.sum_ns += took
+        self.latencies[took.bit_length()] += 1
+        if now - began_ns > self.slow_after_ns:
+            self.slow += 1
+            self._bus.reports.slow(self.name, call.event, (now - began_ns) / 1e9)
         if self.cancelled:
-            self._bus.count_late(failed)
+            self._bus.count_late(call.failed)
+        return now
 
-    def _append(self, event: Event) -> None:
-        self.backlog.put(event)
-        self._bus.started()
+    def append(self, event: Event) -> None:
+        """Put an event, already counted as queued, at the end."""
+        self._put((event, copy_context(), perf_counter_ns()))
+        self._pending.count += 1
         if self._idle:
             self._idle.pop().set()
 
     def _remove_oldest(self) -> Event:
         self.queued -= 1
-        self._bus.finished(1)
+        self._pending.finished()
         return self.backlog.drop_oldest()
-
-
-def as_async(handler: Handler) -> AsyncHandler:
-    """``handler`` as an async function; a plain function is called where it stands.
-
-    A coroutine that a plain function returns is awaited, a task that it started is not: the handler has returned.
-    """
-    if iscoroutinefunction(handler) or iscoroutinefunction(getattr(handler, "__call__", None)):  # noqa: B004
-        return handler
-
-    async def call(event: Event) -> None:
-        result = handler(event)
-        if isinstance(result, Coroutine):
-            await result
-
-    return call
-
-
-def with_timeout(call: AsyncHandler, timeout_s: float, name: str) -> AsyncHandler:
-    """``call``, cancelled after ``timeout_s`` seconds; then a ``TimeoutError`` that names the handler."""
-
-    async def limited(event: Event) -> None:
-        with anyio.move_on_after(timeout_s) as scope:
-            await call(event)
-        if scope.cancelled_caught:
-            raise TimeoutError(f"{name} took longer than {timeout_s:g} s to handle {event.type}, and was cancelled")
-
-    return limited
-
-
-def is_failure(error: BaseException) -> bool:
-    """Whether a handler failed with this, rather than being cancelled itself or interrupted.
-
-    On asyncio, awaiting a task or future that was cancelled raises what looks like a cancellation of one's own.
-    """
-    if isinstance(error, Exception):
-        return True
-    import asyncio
-
-    if not isinstance(error, asyncio.CancelledError):
-        return False
-    task = asyncio.current_task()
-    cancelled = task is not None and task.cancelling() > 0
-    return not cancelled and anyio.current_effective_deadline() != float("-inf")
-
-
-def name_of(handler: Handler) -> str:
-    """What a handler is called in logs and events. Never its arguments, which may be anybody's phone number."""
-    while isinstance(handler, partial):
-        handler = handler.func
-    return getattr(handler, "__qualname__", None) or type(handler).__qualname__

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Coroutine, Generator
+from contextlib import AbstractContextManager
 from types import coroutine
 from typing import Any
 
@@ -11,6 +12,7 @@ from anyio.lowlevel import checkpoint
 
 from bus import Event, EventBus
 from bus.inbox import Inbox
+from bus.testing import FakeClock
 
 
 class Recorder:
@@ -46,19 +48,22 @@ class Gate(Recorder):
         self.opened.set()
 
 
-class FakeClock:
-    """A clock that only the test moves; ``sleep`` moves it too."""
+class SelfMovingClock(FakeClock):
+    """Whoever sleeps by it moves it, and is through; the test may :meth:`jump`."""
 
     def __init__(self) -> None:
-        self.now = 0.0
+        super().__init__()
         self.slept: list[float] = []
-
-    def __call__(self) -> float:
-        return self.now
 
     async def sleep(self, seconds: float) -> None:
         self.slept.append(seconds)
-        self.now += seconds
+        self.jump(seconds)
+
+    def jump(self, seconds: float) -> None:
+        self._now += seconds
+
+    def move_on_after(self, seconds: float | None) -> AbstractContextManager[anyio.CancelScope, bool]:
+        return anyio.move_on_after(seconds)
 
 
 class Fails:
@@ -82,8 +87,8 @@ async def fill(bus: EventBus, event_type: str, number: int, connection_id: str |
 
 def assert_at_rest(bus: EventBus) -> None:
     """Nothing is queued, running, promised or waited for: every account of the bus is back at nothing."""
-    assert bus._pending == 0
-    assert bus._lines == {}
+    assert bus.pending.count == 0
+    assert bus._fan_out._lines == {}
     for target in bus._routes:
         if isinstance(target, Inbox):
             assert (target.queued, target.reserved, target.waiting) == (0, 0, [])

@@ -78,7 +78,7 @@ def lifecycle_on(bus: EventBus, given: str | Definition = DOOR, clock: Clock | N
 def assert_nothing_is_kept(lifecycle: ConnectionLifecycle, bus: EventBus) -> None:
     """Every map of a lifecycle without connections is empty, and ``drain`` waits for nothing."""
     engine, connections = lifecycle._engine, lifecycle._connections
-    assert bus._pending == 0
+    assert bus.pending.count == 0
     assert engine._unfinished == 0
     assert engine._outboxes == {}
     assert engine._found == {}

@@ -11,6 +11,7 @@ import anyio
 import pytest
 
 from bus import Event, EventBus, QueueFull, Subscription
+from bus.causality import as_handler_of
 from bus.inbox import OVERRUN_FACTOR
 from tests.bus_helpers import Gate, Recorder, assert_at_rest, cancelled_at, fill, settle
 
@@ -106,7 +107,7 @@ async def test_a_publisher_cancelled_at_the_moment_it_is_let_in_gives_its_place_
         group.start_soon(bus.publish, "slow.thing", {"n": "behind", "connection_id": "another"})
         await settle()
         (subscription,) = (target for target in bus._routes if isinstance(target, Subscription))
-        bus.finished(1)
+        bus.pending.finished()
         subscription.backlog.take()
         subscription.taken()  # room for one: the first in line is let in …
         cancelled.cancel()  # … and cancelled before it has run
@@ -452,10 +453,10 @@ async def test_the_bound_holds_for_publishers_from_outside_even_when_a_handler_t
             await settle()
         group.start_soon(bus.publish, "a.b", {"n": "outside", "connection_id": "d"})
         await settle()
-        bus.finished(1)
+        bus.pending.finished()
         subscription.backlog.take()
         subscription.taken()  # the place is promised to the publisher from outside …
-        async with bus.working(Event("x.y")):
+        with as_handler_of(bus, Event("x.y")):
             await bus.publish("a.b", {"n": "inside"}, connection_id="e")  # … and taken by one that cannot wait
         await settle()
         assert (subscription.queued, subscription.overrun) == (1, 0)

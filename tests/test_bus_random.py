@@ -18,7 +18,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from bus import BusClosed, Event, EventBus, QueueFull, Subscription, matches
-from bus.inbox import Overflow
+from bus.causality import as_handler_of
+from bus.options import Overflow
 from tests.bus_helpers import assert_at_rest, settle
 
 CONNECTIONS = ("a", "b", None)
@@ -187,7 +188,7 @@ class Run:
         try:
             with publisher.scope:
                 if publisher.inside:
-                    async with self.bus.working(Event("some.cause")):
+                    with as_handler_of(self.bus, Event("some.cause")):
                         await self.bus.publish_event(publisher.event)
                 else:
                     await self.bus.publish_event(publisher.event)
@@ -223,7 +224,7 @@ class Run:
         assert not any(publisher.inside for publisher in waiting), "a handler was made to wait"
         if waiting:
             assert any(subscriber.subscription.waiting for subscriber in self.subscribers)
-        assert self.bus._pending == sum(len(s.model) + s.running for s in self.subscribers)
+        assert self.bus.pending.count == sum(len(s.model) + s.running for s in self.subscribers)
 
     def check_history(self) -> None:
         heard = {event.id for event in self.fanned_out}

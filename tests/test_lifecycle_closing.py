@@ -22,7 +22,7 @@ async def test_closed_lifecycle_hears_nothing_and_can_be_asked() -> None:
         assert lifecycle.get_connection_state("c").dependencies["a"] == "pending"
         assert "for a and b" in str(lifecycle.why("c"))
         assert lifecycle.stats().connections == 1
-        assert not bus._reactors
+        assert not bus._fan_out.reactors
 
 
 async def test_closing_is_idempotent_and_refuses_what_follows() -> None:
@@ -160,7 +160,7 @@ async def test_cancelled_block_ends_and_leaves_nothing() -> None:
                 await anyio.sleep_forever()
         with pytest.raises(LifecycleClosed):
             await lifecycle.register_connection("d")
-        assert not bus._reactors
+        assert not bus._fan_out.reactors
         assert_at_rest(bus)
 
 

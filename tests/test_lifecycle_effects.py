@@ -112,7 +112,7 @@ async def test_effect_that_nobody_hears_is_never_built(monkeypatch: pytest.Monke
             original(self, type, *args, **kwargs)
 
         monkeypatch.setattr(Event, "__init__", note)
-        await world.publish("it.went")
+        await world.bus.publish_event(Event("it.went", "c"))
         assert built == ["it.went"]
         counted = world.bus.stats().events_by_type
         assert counted["it.entered_c"] == counted["connection.phase_changed"] == 1
@@ -323,9 +323,10 @@ states:
 
         async def publish(n: int, step: int) -> None:
             connection_id = f"c{n % 5}"
-            by = {"call_id": connection_id} if n % 3 == 0 else {"connection_id": connection_id}
+            keyed = n % 3 == 0  # found by its call id
+            event = Event("it.counted", None if keyed else connection_id, {"n": n}, call_id=connection_id)
             with anyio.CancelScope() as scope:
-                await cancelled_at(step, scope, world.bus.publish("it.counted", {"n": n}, **by))
+                await cancelled_at(step, scope, world.bus.publish_event(event))
 
         for number in range(5):
             await world.lifecycle.register_connection(f"c{number}", call_id=f"c{number}")

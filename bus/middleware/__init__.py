@@ -7,6 +7,7 @@ from bus.middleware.logging import Logging
 from bus.middleware.metrics import Metrics
 from bus.middleware.rate_limit import RateLimit
 from bus.middleware.recovery import Recovery
+from bus.middleware.retry import Retry
 from bus.middleware.timeout import Timeout
 from bus.middleware.validation import Validation
 
@@ -19,6 +20,7 @@ __all__ = [
     "Next",
     "RateLimit",
     "Recovery",
+    "Retry",
     "Timeout",
     "Validation",
     "default_chain",

@@ -13,8 +13,8 @@ One's own is a plain async function with a decorator that says which of the two 
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
 from attrs import frozen
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from bus.bus import EventBus
     from bus.subscription import Subscription
 
-Next = Callable[[Event], Awaitable[None]]
+Next = Callable[[Event], Coroutine[Any, Any, None]]
 """The rest of the chain, down to the fan-out or to the handler."""
 Kind = Literal["publish", "delivery"]
 MiddlewareFunction = Callable[[Event, Next], Awaitable[None]]
@@ -76,3 +76,10 @@ def as_middleware(given: Middleware | MiddlewareFunction) -> Middleware:
     if callable(given):
         return FunctionMiddleware(given, getattr(given, "kind", "delivery"))
     raise TypeError(f"a middleware is an async function of (event, call_next) or has kind and wrap, not {given!r}")
+
+
+def middleware_name(middleware: Middleware) -> str:
+    """What a middleware is called in descriptions: its class, or its function."""
+    if isinstance(middleware, FunctionMiddleware):
+        return getattr(middleware.function, "__qualname__", type(middleware.function).__qualname__)
+    return type(middleware).__qualname__

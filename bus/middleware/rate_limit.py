@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Literal
 
 import anyio
 from attrs import define, field, frozen, validators
 
+from bus.clock import Clock
 from bus.errors import RateLimitExceeded
 from bus.event import Event
 from bus.middleware.base import Next
@@ -51,8 +51,6 @@ class RateLimit:
     per: Per = "connection"
     excess: Excess = "delay"
     max_buckets: int = 100_000
-    clock: Callable[[], float] = field(default=anyio.current_time)
-    sleep: Callable[[float], Awaitable[None]] = field(default=anyio.sleep)
     kind: Literal["publish"] = field(default="publish", init=False)
 
     def wrap(self, call_next: Next, bus: EventBus, subscription: Subscription | None) -> Next:
@@ -61,7 +59,7 @@ class RateLimit:
         burst = max(1.0, self.burst if self.burst is not None else self.rate_per_s)
 
         async def limit(event: Event) -> None:
-            now = self.clock()
+            now = bus.clock.now()
             bucket = self._bucket(buckets, event, now, burst)
             if bucket.tokens >= _ONE and not bucket.line.locked():
                 bucket.tokens -= 1
@@ -69,7 +67,7 @@ class RateLimit:
                 # The line keeps the order of the delayed; what comes meanwhile stands behind them. It is left before
                 # the event goes on, because a handler may publish for the same connection.
                 async with bucket.line:
-                    await self._wait_for_token(bucket, burst)
+                    await self._wait_for_token(bucket, burst, bus.clock)
             elif self.excess == "drop":
                 await bus.report_dropped(event, "rate limit", f"more than {self.rate_per_s:g} a second")
                 return
@@ -101,9 +99,9 @@ class RateLimit:
                 return
             del buckets[key]
 
-    async def _wait_for_token(self, bucket: _Bucket, burst: float) -> None:
-        bucket.refill(self.clock(), self.rate_per_s, burst)
+    async def _wait_for_token(self, bucket: _Bucket, burst: float, clock: Clock) -> None:
+        bucket.refill(clock.now(), self.rate_per_s, burst)
         while bucket.tokens < _ONE:
-            await self.sleep((1 - bucket.tokens) / self.rate_per_s)
-            bucket.refill(self.clock(), self.rate_per_s, burst)
+            await clock.sleep((1 - bucket.tokens) / self.rate_per_s)
+            bucket.refill(clock.now(), self.rate_per_s, burst)
         bucket.tokens -= 1

@@ -8,8 +8,8 @@ from attrs import field, frozen
 
 from bus.causality import handling
 from bus.event import Event
+from bus.handlers import is_failure
 from bus.middleware.base import Next
-from bus.subscription import is_failure
 
 if TYPE_CHECKING:
     from bus.bus import EventBus
@@ -21,6 +21,7 @@ class Recovery:
     """Turns what a handler raises into a ``handler.failed`` event with the original event and the error.
 
     A queued handler's error becomes that event with or without this; an inline handler's reaches the publisher without.
+    Where failures are retried, that is after the last try, whether this stands inside or outside of the retrying.
     """
 
     kind: Literal["delivery"] = field(default="delivery", init=False)
@@ -33,11 +34,11 @@ class Recovery:
             try:
                 await call_next(event)
             except BaseException as error:
-                if not is_failure(error):
-                    raise
                 call = handling.get()
                 assert call is not None
+                if not is_failure(error) or (call.attempt is not None and call.attempt.will_follow(error)):
+                    raise
                 call.failed = True
-                await bus.report_failure(subscription.name, event, error)
+                await bus.report_failure(subscription.name, event, error, call.tries)
 
         return recover

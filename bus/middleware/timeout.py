@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Literal
 
 from attrs import field, frozen, validators
 
+from bus.handlers import with_timeout
 from bus.middleware.base import Next
-from bus.subscription import with_timeout
 
 if TYPE_CHECKING:
     from bus.bus import EventBus
@@ -27,6 +27,6 @@ class Timeout:
     def wrap(self, call_next: Next, bus: EventBus, subscription: Subscription | None) -> Next:
         """The chain with the time limit around it."""
         assert subscription is not None
-        if subscription.timeout is not None:
+        if subscription.options.timeout is not None:
             return call_next
-        return with_timeout(call_next, self.limit_s, subscription.name)
+        return with_timeout(call_next, self.limit_s, subscription.name, bus.clock)

@@ -20,10 +20,10 @@ import anyio
 from attrs import evolve
 
 from bus.bus import EventBus
-from bus.causality import Handling, caused_by
+from bus.causality import as_handler_of, caused_by
 from bus.errors import PhasebusError
 from bus.event import Event
-from bus.subscription import is_failure
+from bus.handlers import is_failure
 from bus.workers import Workers
 from statemachines.connections.connections import NOT_ADDRESSED, Connections
 from statemachines.connections.consequences import (
@@ -77,6 +77,9 @@ class Engine:
         self._next_known: float | None = None
         self._rescheduled = anyio.Event()
 
+    def __str__(self) -> str:
+        return f"lifecycle {self.definition.name}"
+
     async def start(self, workers: Workers) -> None:
         """Begin to work, in tasks of ``workers``. Returns once the clock drives this."""
         self._lanes = Lanes(workers, f"phasebus: {self.definition.name}")
@@ -99,7 +102,7 @@ class Engine:
         self.close()
         self._stopped = True
         self._outboxes.clear()
-        self._bus.finished(self._unfinished)
+        self._bus.pending.finished(self._unfinished)
         self._unfinished = 0
         self._tell_quiet()
 
@@ -301,19 +304,17 @@ class Engine:
             case HookCall(name=name, step=step):
                 self._call(key, name, step.event)
             case Failure(event=event, error=error):
-                await self._bus.report_failure(f"lifecycle {self.definition.name}", event, error)
+                await self._bus.report_failure(str(self), event, error)
 
     async def _publish(self, outbox: Outbox, build: Callable[[], Event], cause: Event) -> None:
         """Publish as a handler of ``cause`` would: linked to it, and never waiting for a queue."""
-        call = Handling(self._bus, cause)
-        try:
-            event = caused_by(build(), cause)
-            outbox.publishing = event.id
-            await self._bus.publish_event(event)
-        except Exception as error:
-            await self._bus.report_failure(f"lifecycle {self.definition.name}", cause, error)
-        finally:
-            call.end()
+        with as_handler_of(self._bus, cause):
+            try:
+                event = caused_by(build(), cause)
+                outbox.publishing = event.id
+                await self._bus.publish_event(event)
+            except Exception as error:
+                await self._bus.report_failure(str(self), cause, error)
 
     def _call(self, key: str, name: str, cause: Event) -> None:
         hook = self.hooks.get(name)
@@ -337,7 +338,13 @@ class Engine:
             self._outbox(key).items.append(Failure(event, error))
 
     async def _run_hook(self, hook: Hook, name: str, event: Event) -> None:
-        call = Handling(self._bus, event)
+        try:
+            with as_handler_of(self._bus, event):
+                await self._call_hook(hook, name, event)
+        finally:
+            self._finished()
+
+    async def _call_hook(self, hook: Hook, name: str, event: Event) -> None:
         try:
             result = hook(event)
             if isawaitable(result):
@@ -346,18 +353,15 @@ class Engine:
             if not is_failure(error):
                 raise
             await self._bus.report_failure(f"hook {name}", event, error)
-        finally:
-            call.end()
-            self._finished()
 
     def _started(self) -> None:
         self._unfinished += 1
-        self._bus.started()
+        self._bus.pending.started()
 
     def _finished(self) -> None:
         if not self._stopped:
             self._unfinished -= 1
-            self._bus.finished(1)
+            self._bus.pending.finished()
             if not self._unfinished:
                 self._tell_quiet()
 

@@ -1,0 +1,64 @@
+"""The last event of each type and connection, for those who subscribe a moment too late."""
+
+from __future__ import annotations
+
+from bus.event import Event
+from bus.names import matches
+from bus.routing import Topic, Topics
+
+
+class RecentEvents:
+    """Keeps at most ``limit`` events, with the topics: what has not come again for longest is given up first.
+
+    Two generations share the room. A new event goes to ``last`` of its topic; once there are half as many as the limit,
+    ``last`` becomes ``earlier``, and what was there is forgotten. So keeping an event costs a look-up, and nothing is
+    ever put in order. What is kept of a connection is let go when its ``connection.terminated`` is published.
+    """
+
+    __slots__ = ("_half", "_number", "_topics")
+
+    def __init__(self, limit: int, topics: Topics) -> None:
+        if limit < 2:
+            raise ValueError(f"replay_limit must be at least 2, or 0 to keep nothing; not {limit}")
+        self._half = limit // 2
+        self._topics = topics
+        self._number = 0
+
+    def __len__(self) -> int:
+        return sum(len({*topic.last, *topic.earlier}) for topic in self._topics)
+
+    def keep(self, topic: Topic, event: Event) -> None:
+        """Remember the event as the last of its type and connection."""
+        if topic.ends_connection:
+            self.forget(event.connection_id)
+        elif topic.counted_as is topic:
+            if event.connection_id not in topic.last:
+                self._number += 1
+                if self._number > self._half:
+                    self._grow_old()
+            topic.last[event.connection_id] = event
+
+    def forget(self, connection_id: str | None) -> None:
+        """Let go of what is kept of a connection."""
+        for topic in self._topics:
+            if topic.last.pop(connection_id, None) is not None:
+                self._number -= 1
+            topic.earlier.pop(connection_id, None)
+
+    def matching(self, pattern: str, connection_id: str | None) -> list[Event]:
+        """The last events that a subscription means, in the order of their time stamps."""
+        found: list[Event] = []
+        for topic in self._topics:
+            if matches(pattern, topic.name):
+                if connection_id is None:
+                    found.extend({**topic.earlier, **topic.last}.values())
+                else:
+                    event = topic.last.get(connection_id) or topic.earlier.get(connection_id)
+                    if event is not None:
+                        found.append(event)
+        return sorted(found, key=lambda event: event.timestamp)
+
+    def _grow_old(self) -> None:
+        for topic in self._topics:
+            topic.earlier, topic.last = topic.last, {}
+        self._number = 1
