@@ -292,7 +292,7 @@ async def test_6_the_memory_of_deduplication_is_bounded_and_ends_with_its_window
         await clock.advance(1)
         await bus.publish("a.b", id="last")
         seen = getclosurevars(bus._publish_chain.call).nonlocals["seen"]
-        assert list(seen) == ["last"]
+        assert list(seen.states) == ["last"]
 
 
 # -- 9 -----------------------------------------------------------------------------------------------------------------

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections import OrderedDict
-from collections.abc import Hashable
+import marshal
+from collections import deque
+from hashlib import blake2b
+from math import inf
 from typing import TYPE_CHECKING, Any, Literal
 
 import anyio
@@ -19,6 +21,9 @@ from bus.middleware.base import Next
 if TYPE_CHECKING:
     from bus.bus import EventBus
     from bus.subscription import Subscription
+
+
+Key = str | bytes
 
 
 @frozen
@@ -37,83 +42,107 @@ class Deduplication:
 
     def wrap(self, call_next: Next, bus: EventBus, subscription: Subscription | None) -> Next:
         """The chain that sees each event once."""
-        seen: OrderedDict[Hashable, float] = OrderedDict()
-        under_way: dict[Hashable, _Outcome] = {}
-        clock, window_s, max_entries = bus.clock, self.window_s, self.max_entries
+        seen = _Seen(bus, self.window_s, self.max_entries)
+        states, order, clock, max_entries = seen.states, seen.order, bus.clock, self.max_entries
 
         async def deduplicate(event: Event) -> None:
             key = identity(event)
-            first = under_way.get(key) if under_way else None
-            while first is not None and not inside_handler_of(bus):
-                await first.known()
-                first = under_way.get(key)
-            _forget_before(seen, clock.now() - window_s)
-            if first is not None or key in seen:
+            if key in states and await seen.is_duplicate(key):
                 await bus.report_dropped(event, "deduplication", "duplicate")
                 return
-            under_way[key] = outcome = _Outcome()
+            states[key] = None
             try:
                 await call_next(event)
-                seen[key] = clock.now()
-            finally:
-                del under_way[key]
-                outcome.settle()
-            if len(seen) > max_entries:
-                seen.popitem(last=False)
+            except BaseException:
+                _settle(states.pop(key))
+                raise
+            waiting = states[key]
+            at = states[key] = clock.now()
+            order.append((at, key))
+            if waiting is not None:
+                _settle(waiting)
+            if at >= seen.next_forgotten_at or len(order) > max_entries:
+                seen.forget(at)
 
         return deduplicate
 
 
-def _forget_before(seen: OrderedDict[Hashable, float], limit: float) -> None:
-    while seen:
-        oldest = next(iter(seen))
-        if seen[oldest] > limit:
-            return
-        del seen[oldest]
+def _settle(waiting: anyio.Event | float | None) -> None:
+    """It is known what came of an event: those who wait for that go on."""
+    if isinstance(waiting, anyio.Event):
+        waiting.set()
 
 
-class _Outcome:
-    """Whether an event that is being published will have been; the event to wait on is made for those who do."""
+class _Seen:
+    """What was published lately, or is on its way.
 
-    __slots__ = ("_settled",)
+    :ivar states: by identity: None while it is on its way, an ``anyio.Event`` while somebody waits for what comes of
+        that, and when it was published, once it was
+    :ivar order: those published, the oldest first
+    :ivar next_forgotten_at: when the oldest of them leaves the window
+    """
 
-    def __init__(self) -> None:
-        self._settled: anyio.Event | None = None
+    __slots__ = ("_bus", "_max_entries", "_window_s", "next_forgotten_at", "order", "states")
 
-    async def known(self) -> None:
-        """Wait until its publisher has succeeded or failed."""
-        if self._settled is None:
-            self._settled = anyio.Event()
-        await self._settled.wait()
+    def __init__(self, bus: EventBus, window_s: float, max_entries: int) -> None:
+        self.states: dict[Key, anyio.Event | float | None] = {}
+        self.order: deque[tuple[float, Key]] = deque()
+        self.next_forgotten_at = -inf
+        self._bus = bus
+        self._window_s = window_s
+        self._max_entries = max_entries
 
-    def settle(self) -> None:
-        """Its publisher has succeeded or failed."""
-        if self._settled is not None:
-            self._settled.set()
+    async def is_duplicate(self, key: Key) -> bool:
+        """Whether the event was published within the window; if it is on its way, wait for what comes of that."""
+        while key in self.states:
+            self.forget(self._bus.clock.now())
+            state = self.states.get(key, 0.0)
+            if isinstance(state, float) or inside_handler_of(self._bus):
+                return key in self.states
+            if state is None:
+                state = self.states[key] = anyio.Event()
+            await state.wait()
+        return False
+
+    def forget(self, now: float) -> None:
+        """Forget what is outside of the window, and the oldest of too many."""
+        order = self.order
+        while order and (order[0][0] + self._window_s <= now or len(order) > self._max_entries):
+            _, key = order.popleft()
+            del self.states[key]
+        self.next_forgotten_at = order[0][0] + self._window_s if order else -inf
 
 
-def identity(event: Event) -> Hashable:
-    """What makes two events the same: the id that a publisher gave, else type, connection, keys and payload."""
+def identity(event: Event) -> Key:
+    """What makes two events the same: the id that a publisher gave, else type, connection, keys and payload.
+
+    Texts or bytes, since a hundred thousand of them are kept and the garbage collector need not look into those.
+    """
     if not id_was_generated(event):
         return event.id
-    return (event.type, event.connection_id, event.call_id, event.tenant_id, _content(event.data))
-
-
-def _content(data: Any) -> Hashable:
-    """The payload as a key: the same for a mapping and an object with the same fields."""
-    content: Hashable
-    try:
-        if data.__class__ is dict:
-            content = frozenset(data.items())
-        elif attrs.has(data.__class__):
-            fields = attrs.asdict(data, recurse=False).items()
-            content = frozenset(item for item in fields if item[1] is not None)
+    data = event.data
+    if data.__class__ is not dict and hasattr(data, "__attrs_attrs__"):
+        data = {name: value for name, value in attrs.asdict(data, recurse=False).items() if value is not None}
+    if data.__class__ is dict:
+        try:
+            fields = sorted(data.items()) if len(data) > 1 else [*data.items()]
+            whole = (event.type, event.connection_id, event.call_id, event.tenant_id, fields)
+            key = marshal.dumps(whole, _NO_REFERENCES)
+        except (TypeError, ValueError):  # keys that cannot be sorted, values of other kinds
+            pass
         else:
-            content = data
-        hash(content)
-    except TypeError:  # lists or mappings inside
-        content = _as_text(data)
-    return content
+            # What is written without a mapping or set inside has but one way of being written.
+            if _MAPPING not in key and _SET not in key and _FROZEN_SET not in key:
+                return key if len(key) < _LONG else blake2b(key, digest_size=32).digest()
+    text = repr((event.type, event.connection_id, event.call_id, event.tenant_id, _as_text(data)))
+    return blake2b(text.encode(errors="surrogatepass"), digest_size=32).digest()
+
+
+_NO_REFERENCES = 2
+"""The last version of marshal's format in which equal values are always written the same."""
+_MAPPING, _SET, _FROZEN_SET = b"{<>"
+_LONG = 300
+"""What takes more bytes than this is remembered by its digest."""
 
 
 def _as_text(data: Any) -> str:

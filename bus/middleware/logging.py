@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Coroutine
 from time import perf_counter
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from attrs import field, frozen
 
@@ -35,9 +36,6 @@ class Logging:
         handler = subscription.name
 
         async def log(event: Event) -> None:
-            if not self.logger.isEnabledFor(self.level):
-                await call_next(event)
-                return
             started = perf_counter()
             outcome = "failed"
             try:
@@ -46,7 +44,12 @@ class Logging:
             finally:
                 self._record(event, handler, outcome, perf_counter() - started)
 
-        return log
+        logger, level = self.logger, self.level
+
+        def log_if_wanted(event: Event) -> Coroutine[Any, Any, None]:
+            return log(event) if logger.isEnabledFor(level) else call_next(event)
+
+        return log_if_wanted
 
     def _record(self, event: Event, handler: str, outcome: str, seconds: float) -> None:
         extra = {

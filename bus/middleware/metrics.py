@@ -58,7 +58,8 @@ class Metrics:
             finally:
                 seconds = perf_counter() - started
                 series.seconds += seconds
-                series.longest_s = max(series.longest_s, seconds)
+                if seconds > series.longest_s:
+                    series.longest_s = seconds
 
         return measure
 
