@@ -16,7 +16,16 @@ from rich.table import Table
 
 from benchmarks.measuring import Report, Scale, written
 
-NAMES = ("table_step", "connection_memory", "bus_inline", "bus_queued", "whole_call", "polling")
+NAMES = (
+    "table_step",
+    "connection_memory",
+    "bus_inline",
+    "bus_queued",
+    "bus_parts",
+    "bus_scaling",
+    "whole_call",
+    "polling",
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
