@@ -8,6 +8,7 @@ async with EventBus(middleware=default_chain()) as bus:
 """
 
 from bus.bus import EventBus
+from bus.description import BusDescription
 from bus.errors import (
     BusClosed,
     CausalityLoop,
@@ -18,7 +19,7 @@ from bus.errors import (
 )
 from bus.event import Event
 from bus.interchange import event_from_dict, event_from_json, event_to_dict, event_to_json
-from bus.middleware import default_chain, delivery_middleware, production_chain, publish_middleware
+from bus.middleware import Retry, default_chain, delivery_middleware, production_chain, publish_middleware
 from bus.names import EventType, matches
 from bus.payloads import AIEventData, HandlerFailure, WebRTCEventData, WhatsAppEventData
 from bus.pending import DrainTimeout
@@ -29,6 +30,7 @@ from bus.subscription import Subscription
 __all__ = [
     "AIEventData",
     "BusClosed",
+    "BusDescription",
     "BusStatistics",
     "CausalityLoop",
     "DrainTimeout",
@@ -41,6 +43,7 @@ __all__ = [
     "PhasebusError",
     "QueueFull",
     "RateLimitExceeded",
+    "Retry",
     "Subscription",
     "WebRTCEventData",
     "WhatsAppEventData",

@@ -6,6 +6,7 @@ Everything on the bus that depends on time asks the bus's clock, so a test can m
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Protocol
@@ -50,9 +51,10 @@ class SystemClock:
 
 
 def _time_of_this_loop() -> Callable[[], float]:
-    try:
-        import asyncio
+    import asyncio
 
-        return asyncio.get_running_loop().time
+    try:
+        loop = asyncio.get_running_loop()
     except RuntimeError:
         return anyio.current_time
+    return time.monotonic if type(loop).time is asyncio.BaseEventLoop.time else loop.time

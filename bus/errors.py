@@ -35,3 +35,16 @@ class RateLimitExceeded(PhasebusError):
 
 class CausalityLoop(PhasebusError):
     """A chain of events each caused by the one before grew too long: handlers or lifecycles feed each other."""
+
+
+class CircuitOpen(PhasebusError):
+    """A handler was not called, because it failed too often; see :class:`bus.middleware.CircuitBreaker`.
+
+    ``retry_in_s`` are the seconds until it may be tried again, 0 while the call that tries it has not returned.
+    """
+
+    def __init__(self, handler: str, retry_in_s: float) -> None:
+        when = f"it is tried again in {retry_in_s:.3g} s" if retry_in_s > 0 else "one call is trying it again"
+        super().__init__(f"{handler} was not called, because it failed too often: {when}")
+        self.handler = handler
+        self.retry_in_s = retry_in_s

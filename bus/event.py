@@ -15,26 +15,26 @@ from attrs import frozen
 from bus.payloads import AIEventData, WebRTCEventData, WhatsAppEventData
 
 
-def _renew_ids() -> None:
+class _GeneratedIds:
     """Ids are unique without a system call each: a random prefix for this process, then a counter.
 
     A UUID would cost more than all the rest of publishing an event.
+
+    :ivar prefix: what an id begins with that was made up here, not given by a publisher for whom it means something
     """
-    global _id_prefix, _next_number  # noqa: PLW0603 - one counter for the process, renewed in a forked child
-    _id_prefix = f"e{secrets.token_hex(8)}-"
-    _next_number = count(1).__next__
+
+    __slots__ = ("next_number", "prefix")
+
+    def __init__(self) -> None:
+        self.renew()
+        os.register_at_fork(after_in_child=self.renew)
+
+    def renew(self) -> None:
+        self.prefix = f"e{secrets.token_hex(8)}-"
+        self.next_number: Callable[[], int] = count(1).__next__
 
 
-_id_prefix: str
-_next_number: Callable[[], int]
-_renew_ids()
-os.register_at_fork(after_in_child=_renew_ids)
-
-
-def id_was_generated(event: Event) -> bool:
-    """Whether this process made up the event's id, rather than the publisher giving one that means something."""
-    return event.id.startswith(_id_prefix)
-
+generated_ids = _GeneratedIds()
 
 _set_attribute = object.__setattr__
 
@@ -89,7 +89,7 @@ class Event:
         draft.type = type if type.__class__ is str else str(type)
         draft.connection_id = connection_id
         draft.data = {} if data is None else data
-        draft.id = f"{_id_prefix}{_next_number()}" if id is None else id
+        draft.id = f"{generated_ids.prefix}{generated_ids.next_number()}" if id is None else id
         draft.call_id = call_id
         draft.tenant_id = tenant_id
         draft.timestamp = time() if timestamp is None else timestamp
@@ -136,7 +136,7 @@ class _Unfrozen:
         draft.type = type if type.__class__ is str else str(type)
         draft.connection_id = connection_id
         draft.data = data
-        draft.id = f"{_id_prefix}{_next_number()}"
+        draft.id = f"{generated_ids.prefix}{generated_ids.next_number()}"
         draft.timestamp = time()
         draft.call_id = draft.tenant_id = draft.error = draft.causation_id = None
         draft.causation_depth = 0

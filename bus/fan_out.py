@@ -67,7 +67,11 @@ class FanOut:
             route = topic.route
             if route is None or self.routes.own:
                 route = self.routes.find(topic, event.connection_id)
-            if route.queued and self._must_wait(event, route):
+            crowded = False
+            for inbox in route.queued:
+                if inbox.queued + inbox.reserved >= inbox.queue_size:
+                    crowded = True
+            if (crowded or self._lines) and self._must_wait(event, route):
                 await self._send_when_there_is_room(event, topic)
                 return
             dropped = self._hand_out(event, topic, route)

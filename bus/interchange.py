@@ -17,6 +17,7 @@ from cattrs import Converter
 from bus.errors import InvalidEvent
 from bus.event import Event
 from bus.payloads import PAYLOAD_CLASSES
+from bus.structuring import Misfit, structure
 
 _KINDS: dict[str, tuple[type, ...]] = {
     "connection_id": (str,),
@@ -121,22 +122,6 @@ def _payload(event_type: str, data: Any) -> Any:
     if not data.keys() <= {field.name for field in attrs.fields(payload_class)}:
         return data
     try:
-        payload: Any = _strict_converter().structure(data, payload_class)
-    except Exception:  # a field of another type than the class says: keep what was sent
+        return structure(data, payload_class)
+    except Misfit:  # a field of another type than the class says: keep what was sent
         return data
-    return payload
-
-
-@lru_cache(maxsize=1)
-def _strict_converter() -> Converter:
-    """Refuses to turn one type into another: ``"5"`` is no number."""
-    converter = Converter(forbid_extra_keys=True)
-
-    def exactly(value: Any, kind: type) -> Any:
-        if type(value) is not kind:
-            raise TypeError(f"{value!r} is not {kind.__name__}")
-        return value
-
-    for kind in (str, int, bool):
-        converter.register_structure_hook(kind, exactly)
-    return converter

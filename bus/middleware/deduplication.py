@@ -14,7 +14,7 @@ import attrs
 from attrs import field, frozen, validators
 
 from bus.causality import inside_handler_of
-from bus.event import Event, id_was_generated
+from bus.event import Event, generated_ids
 from bus.interchange import payload_to_plain
 from bus.middleware.base import Next
 
@@ -43,66 +43,69 @@ class Deduplication:
     def wrap(self, call_next: Next, bus: EventBus, subscription: Subscription | None) -> Next:
         """The chain that sees each event once."""
         seen = _Seen(bus, self.window_s, self.max_entries)
-        states, order, clock, max_entries = seen.states, seen.order, bus.clock, self.max_entries
+        mark, states, order, clock = seen.states.setdefault, seen.states, seen.order, bus.clock
+        max_entries = self.max_entries
 
         async def deduplicate(event: Event) -> None:
             key = identity(event)
-            if key in states and await seen.is_duplicate(key):
+            if mark(key, event) is not event and await seen.is_duplicate(key, event):
                 await bus.report_dropped(event, "deduplication", "duplicate")
                 return
-            states[key] = None
             try:
                 await call_next(event)
             except BaseException:
-                _settle(states.pop(key))
+                del states[key]
+                seen.settle(key)
                 raise
-            waiting = states[key]
             at = states[key] = clock.now()
             order.append((at, key))
-            if waiting is not None:
-                _settle(waiting)
+            if seen.waiting:
+                seen.settle(key)
             if at >= seen.next_forgotten_at or len(order) > max_entries:
                 seen.forget(at)
 
         return deduplicate
 
 
-def _settle(waiting: anyio.Event | float | None) -> None:
-    """It is known what came of an event: those who wait for that go on."""
-    if isinstance(waiting, anyio.Event):
-        waiting.set()
-
-
 class _Seen:
     """What was published lately, or is on its way.
 
-    :ivar states: by identity: None while it is on its way, an ``anyio.Event`` while somebody waits for what comes of
-        that, and when it was published, once it was
+    :ivar states: by identity: the event while it is on its way, and when it was published, once it was
+    :ivar waiting: by identity: for those who wait for what comes of an event on its way
     :ivar order: those published, the oldest first
     :ivar next_forgotten_at: when the oldest of them leaves the window
     """
 
-    __slots__ = ("_bus", "_max_entries", "_window_s", "next_forgotten_at", "order", "states")
+    __slots__ = ("_bus", "_max_entries", "_window_s", "next_forgotten_at", "order", "states", "waiting")
 
     def __init__(self, bus: EventBus, window_s: float, max_entries: int) -> None:
-        self.states: dict[Key, anyio.Event | float | None] = {}
+        self.states: dict[Key, Event | float] = {}
+        self.waiting: dict[Key, anyio.Event] = {}
         self.order: deque[tuple[float, Key]] = deque()
         self.next_forgotten_at = -inf
         self._bus = bus
         self._window_s = window_s
         self._max_entries = max_entries
 
-    async def is_duplicate(self, key: Key) -> bool:
-        """Whether the event was published within the window; if it is on its way, wait for what comes of that."""
-        while key in self.states:
+    async def is_duplicate(self, key: Key, event: Event) -> bool:
+        """Whether the event was published within the window; if it is on its way, wait for what comes of that.
+
+        When it is none, it is on its way now.
+        """
+        while True:
             self.forget(self._bus.clock.now())
-            state = self.states.get(key, 0.0)
+            state = self.states.setdefault(key, event)
+            if state is event:
+                return False
             if isinstance(state, float) or inside_handler_of(self._bus):
-                return key in self.states
-            if state is None:
-                state = self.states[key] = anyio.Event()
-            await state.wait()
-        return False
+                return True
+            await self.waiting.setdefault(key, anyio.Event()).wait()
+
+    def settle(self, key: Key) -> None:
+        """It is known what came of an event: those who wait for that go on."""
+        waiting = self.waiting.pop(key, None)
+        if waiting is not None:
+            waiting.set()
 
     def forget(self, now: float) -> None:
         """Forget what is outside of the window, and the oldest of too many."""
@@ -118,7 +121,7 @@ def identity(event: Event) -> Key:
 
     Texts or bytes, since a hundred thousand of them are kept and the garbage collector need not look into those.
     """
-    if not id_was_generated(event):
+    if not event.id.startswith(generated_ids.prefix):
         return event.id
     data = event.data
     if data.__class__ is not dict and hasattr(data, "__attrs_attrs__"):
