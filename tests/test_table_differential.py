@@ -8,6 +8,7 @@ event's transitions first; the library would also take eventless ones before it,
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
@@ -18,12 +19,13 @@ from statemachine.orderedset import OrderedSet
 
 from bus import Event
 from bus.names import matches
-from statemachines import StepNeverSettles
+from statemachines import StepNeverSettles, parse_definition
 from statemachines.language.definition import (
     After,
     Call,
     Definition,
     Dependency,
+    History,
     Remembered,
     State,
     Transition,
@@ -70,8 +72,9 @@ def expressions(draw: st.DrawFn, states: list[str]) -> Expression:
 class _Names:
     """Fresh names: an action that stands twice in one list runs once in the library, so each is another."""
 
-    def __init__(self) -> None:
-        self.states = 0
+    def __init__(self, histories: list[str]) -> None:
+        self.histories = histories
+        self.ends: list[str] = []
         self.actions = 0
 
     def action(self) -> Call:
@@ -81,10 +84,11 @@ class _Names:
 
 @st.composite
 def definitions(draw: st.DrawFn) -> Definition:
-    shape = draw(_shapes(depth=3))
+    shape = draw(_shapes(depth=4))
     ids: list[str] = []
     _name(shape, ids)
-    names = _Names()
+    names = _Names([f"was_{found['id']}" for found in _walk(shape) if found["history"] and found["children"]])
+    names.ends = [f"done.state.{found['id']}" for found in _walk(shape) if found["children"]]
     states = tuple(_state(draw, child, ids, names, number == 0) for number, child in enumerate(shape))
     triggers = st.builds(
         Trigger,
@@ -103,7 +107,14 @@ def _shapes(depth: int) -> st.SearchStrategy[list[Any]]:
     """The tree of states: each with its children; a level has two or three."""
     if depth == 0:
         return st.just([])
-    child = st.fixed_dictionaries({"children": st.one_of(st.just([]), _shapes(depth - 1)), "final": st.booleans()})
+    child = st.fixed_dictionaries(
+        {
+            "children": st.one_of(st.just([]), _shapes(depth - 1)),
+            "final": st.booleans(),
+            "parallel": st.booleans(),
+            "history": st.one_of(st.none(), st.sampled_from(["shallow", "deep"])),
+        }
+    )
     return st.lists(child, min_size=2, max_size=3)
 
 
@@ -114,10 +125,24 @@ def _name(shape: list[Any], ids: list[str]) -> None:
         _name(child["children"], ids)
 
 
-def _state(draw: st.DrawFn, shape: Any, ids: list[str], names: _Names, initial: bool) -> State:
-    final = shape["final"] and not initial and not shape["children"]
+def _walk(shape: list[Any]) -> Iterator[Any]:
+    for child in shape:
+        yield child
+        yield from _walk(child["children"])
+
+
+def _state(draw: st.DrawFn, shape: Any, ids: list[str], names: _Names, initial: bool, region: bool = False) -> State:
+    final = shape["final"] and not initial and not shape["children"] and not region
+    parallel = shape["parallel"] and bool(shape["children"])
     actions = st.booleans().map(lambda wanted: (names.action(),) if wanted else ())
-    children = tuple(_state(draw, child, ids, names, number == 0) for number, child in enumerate(shape["children"]))
+    children = tuple(
+        _state(draw, child, ids, names, number == 0, parallel) for number, child in enumerate(shape["children"])
+    )
+    inside: list[str] = []
+    _name_all(shape, inside)
+    histories: tuple[History, ...] = ()
+    if shape["history"] and children:
+        histories = (History(f"was_{shape['id']}", draw(st.sampled_from(inside[1:])), shape["history"]),)
     transitions: list[Transition] = []
     timers: list[After] = []
     if not final:
@@ -134,13 +159,19 @@ def _state(draw: st.DrawFn, shape: Any, ids: list[str], names: _Names, initial: 
         transitions=tuple(transitions),
         after=tuple(timers),
         states=children,
+        parallel=parallel,
+        history=histories,
     )
 
 
 def _transition(draw: st.DrawFn, shape: Any, ids: list[str], names: _Names, timer: bool = False) -> Transition:
     eventless = not timer and draw(st.integers(0, 3)) == 0
     event = () if eventless or timer else tuple(draw(st.lists(st.sampled_from(PATTERNS), min_size=1, max_size=2)))
-    target = draw(st.sampled_from(ids)) if eventless else draw(st.one_of(st.none(), st.sampled_from(ids)))
+    if event and names.ends and draw(st.integers(0, 4)) == 0:
+        event += (draw(st.sampled_from(names.ends)),)
+    back = bool(names.histories) and draw(st.integers(0, 2)) == 0
+    targets = st.sampled_from(names.histories if back else ids)
+    target = draw(targets) if eventless else draw(st.one_of(st.none(), targets))
     inside: list[str] = []
     _name_all(shape, inside)
     guards = st.one_of(st.none(), expressions(ids))
@@ -188,7 +219,7 @@ class Reference:
         self.timers = 0
         self.machine: Any = None
         self.model: Any = None
-        states = {state.id: self._state(state) for state in definition.states}
+        states = {state.id: self._state(state, state.initial) for state in definition.states}
         around = {"around": {"initial": True, "states": states, "transitions": []}}
         self.cls = create_machine_class_from_definition(
             "Reference",
@@ -232,22 +263,34 @@ class Reference:
         if self.taken > MAX_TRANSITIONS:
             raise _Circle
 
-    def _state(self, state: State) -> dict[str, Any]:
+    def _state(self, state: State, initial: bool) -> dict[str, Any]:
         transitions = [
-            self._transition(t, [self.tokens[e] for e in EVENTS if any(matches(p, e) for p in t.event)])
+            self._transition(
+                t,
+                [self.tokens[e] for e in EVENTS if any(matches(p, e) for p in t.event)]
+                + [e for e in t.event if e.startswith("done.state.")],
+            )
             for t in state.transitions
         ]
         for after in state.after:
             transitions.append(self._transition(after.transition, [f"timer_{state.id}"]))
         built: dict[str, Any] = {
-            "initial": state.initial,
+            "initial": initial,
             "final": state.final,
+            "parallel": state.parallel,
             "enter": [self._note(f"enter {state.id}"), *(self._note(a.name) for a in state.enter)],  # type: ignore[union-attr]
             "exit": [self._note(a.name) for a in state.exit],  # type: ignore[union-attr]
             "transitions": transitions,
         }
         if state.states:
-            built["states"] = {child.id: self._state(child) for child in state.states}
+            built["states"] = {
+                child.id: self._state(child, child.initial and not state.parallel) for child in state.states
+            }
+        if state.history:
+            built["history"] = {
+                history.id: {"type": history.type, "transitions": [{"target": history.target}]}
+                for history in state.history
+            }
         return built
 
     def _transition(self, transition: Transition, tokens: list[str]) -> dict[str, Any]:
@@ -334,10 +377,67 @@ actions_of = st.one_of(
 )
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))
-@given(definitions(), st.lists(actions_of, max_size=25))
+@settings(max_examples=120, deadline=None, suppress_health_check=list(HealthCheck))
+@given(definitions(), st.lists(actions_of, max_size=40))
 def test_the_table_agrees_with_python_statemachine(definition: Definition, actions: list[tuple[str, Any, int]]) -> None:
     compare(definition, actions)
+
+
+RICH = """
+name: rich
+dependencies:
+  a: {ready_on: [x.one, z.one], lost_on: y.one}
+  b: {ready_on: x.two, failed_on: y.deep.one}
+  c: y.*
+remember: {kept: {on: x.two, value: data.n}}
+states:
+  off:
+    initial: true
+    exit: [act_1]
+    transitions:
+      - {event: x.one, target: was_on_deep, on: [act_2]}
+      - {event: x.two, target: was_on}
+      - {event: z.one, target: was_playing, on: [act_3]}
+  on:
+    parallel: true
+    history:
+      was_on: {transitions: [{target: on_air}]}
+      was_on_deep: {type: deep, transitions: [{target: playing}]}
+    enter: [act_4]
+    transitions:
+      - {event: y.deep.one, target: off, on: [act_5]}
+      - {event: done.state.on, target: off, on: [act_6]}
+    after: {5s: {cond: a, target: off}}
+    states:
+      playing:
+        history: {was_playing: {type: deep, transitions: [{target: fast}]}}
+        transitions: [{event: "x.*", cond: data.n > 2, target: was_playing, on: [act_7]}]
+        states:
+          slow:
+            initial: true
+            exit: [act_8]
+            transitions: [{event: y.one, target: fast}, {event: z.one, target: stopped}]
+          fast:
+            enter: [act_9]
+            transitions: [{event: y.one, target: faster}, {cond: "b and In('off_air')", target: slow}]
+            states:
+              little: {initial: true, transitions: [{event: x.two, target: much}]}
+              much: {after: {5s: little}, transitions: [{event: z.one, target: stopped}]}
+          faster: {transitions: [{event: y.one, target: slow}], after: {5s: {target: fast, backoff: 2, max: 30s}}}
+          stopped: {final: true, enter: [act_10]}
+      air:
+        states:
+          on_air: {initial: true, transitions: [{event: x.one, target: off_air, on: [act_11]}]}
+          off_air:
+            transitions: [{event: x.two, target: on_air}, {event: z.one, cond: visits.off_air >= 2, target: gone}]
+          gone: {final: true}
+"""
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@given(st.lists(actions_of, min_size=10, max_size=100))
+def test_regions_histories_and_their_ends_go_as_in_python_statemachine(actions: list[tuple[str, Any, int]]) -> None:
+    compare(parse_definition(RICH), actions)
 
 
 def compare(definition: Definition, actions: list[tuple[str, Any, int]]) -> None:

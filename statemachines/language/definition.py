@@ -7,7 +7,7 @@ parsed (:class:`Expression`) but not yet compiled: the table does that, once it 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, Literal
 
 from attrs import Factory, frozen
 
@@ -80,26 +80,45 @@ class Transition:
 class After:
     """A timer that lives while its state is active.
 
-    ``delay`` is seconds, or the name of one of the definition's ``timeouts``; ``written`` is how the file says it.
+    ``delay`` is seconds, or the name of one of the definition's ``timeouts``; ``written`` is how the file says it. Each
+    further visit of the state, counted as :attr:`Expression.visits <.Expression>` counts, multiplies the delay by
+    ``backoff``, up to ``max_delay`` seconds.
     """
 
     delay: float | str
     written: str
     transition: Transition
+    backoff: float = 1.0
+    max_delay: float | None = None
+
+
+@frozen
+class History:
+    """A target that leads back to where its state was when it was last left.
+
+    ``shallow`` brings back the child that was active, ``deep`` everything inside. If the state has not been left yet,
+    it leads to ``target``.
+    """
+
+    id: str
+    target: str
+    type: Literal["shallow", "deep"] = "shallow"
 
 
 @frozen
 class State:
-    """A state, with the states inside it in document order."""
+    """A state, with the states inside it in document order. The children of a ``parallel`` one are its regions."""
 
     id: str
     initial: bool = False
     final: bool = False
+    parallel: bool = False
     enter: tuple[Action, ...] = ()
     exit: tuple[Action, ...] = ()
     transitions: tuple[Transition, ...] = ()
     after: tuple[After, ...] = ()
     states: tuple[State, ...] = ()
+    history: tuple[History, ...] = ()
 
     def walk(self) -> Iterator[State]:
         """This state and all inside it, in document order."""
@@ -148,6 +167,12 @@ class Definition:
             yield from (*state.enter, *state.exit)
             for transition in (*state.transitions, *(after.transition for after in state.after)):
                 yield from transition.on
+
+    def histories(self) -> Iterator[tuple[State, History]]:
+        """Every history with the state it is of, in document order."""
+        for state in self.walk():
+            for history in state.history:
+                yield state, history
 
     def parents(self) -> dict[str, str | None]:
         """Each state's id with the id of the state around it, in document order."""

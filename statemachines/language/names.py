@@ -45,6 +45,15 @@ def is_pattern(text: str) -> bool:
     return len(text) <= MAX_NAME and PATTERN.fullmatch(text) is not None
 
 
+DONE = "done.state."
+"""Before a state's id: what happens when a final child of the state, or of each of its regions, was entered."""
+
+
+def is_done(text: str) -> bool:
+    """Whether ``text`` names the end of a state, as in ``done.state.greeting``."""
+    return text.startswith(DONE)
+
+
 def is_reserved(text: str) -> bool:
     """Whether ``text`` already means something in an expression, so that no dependency can be called it."""
     return text in RESERVED or keyword.iskeyword(text)

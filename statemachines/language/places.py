@@ -8,7 +8,7 @@ from typing import Any
 
 from attrs import frozen
 
-from statemachines.language.definition import Action, Call, Definition, Publish, State, Transition, Trigger
+from statemachines.language.definition import Action, Call, Definition, History, Publish, State, Transition, Trigger
 from statemachines.language.expressions import Expression
 from statemachines.language.shorthands import action_places, event_places, payload_expressions, trigger_places
 from statemachines.language.source import Location, Source
@@ -68,6 +68,35 @@ class Placed:
         return frozenset(placed.state.id for placed in self.states)
 
     @cached_property
+    def history_ids(self) -> frozenset[str]:
+        return frozenset(history.id for _, history in self.definition.histories())
+
+    @cached_property
+    def histories(self) -> list[tuple[PlacedState, History, Location]]:
+        return [
+            (found, history, (*found.at, "history", history.id))
+            for found in self.states
+            for history in found.state.history
+        ]
+
+    def event_places(self, moved: PlacedTransition) -> list[Location]:
+        """Where each event of a transition stands."""
+        base = (*moved.at, "event")
+        return event_places(self.raw(base), base)
+
+    @cached_property
+    def target_ids(self) -> frozenset[str]:
+        """What a transition may lead to: states and histories."""
+        return self.state_ids | self.history_ids
+
+    def reached_by(self, target: str) -> tuple[str, ...]:
+        """The states that a target leads to for the first time: itself, or a history's own target and its state."""
+        for state, history in self.definition.histories():
+            if history.id == target:
+                return tuple(found for found in (state.id, history.target) if found in self.state_ids)
+        return (target,) if target in self.state_ids else ()
+
+    @cached_property
     def transitions(self) -> list[PlacedTransition]:
         found = []
         for owner in self.states:
@@ -121,8 +150,7 @@ class Placed:
         for trigger, place, _ in self.triggers:
             yield trigger.event, place
         for moved in self.transitions:
-            base = (*moved.at, "event")
-            yield from zip(moved.transition.event, event_places(self.raw(base), base), strict=False)
+            yield from zip(moved.transition.event, self.event_places(moved), strict=False)
         for action, place in self.actions:
             if isinstance(action, Publish):
                 yield action.event, (*place, "publish", "event")

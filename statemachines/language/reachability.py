@@ -12,14 +12,16 @@ def unreachable_states(placed: Placed) -> list[PlacedState]:
     """The states that no way leads to.
 
     A state is reachable if it is the initial one of a reachable state (or of the top), the target of a transition or
-    timer of a reachable state, or around a reachable state. The first final state of the top level always is: that is
+    timer of a reachable state, the target of a history that is one, a region of a reachable state, or around a
+    reachable state. The first final state of the top level always is: that is
     where ``terminate_connection`` leads.
     """
     by_id = {found.state.id: found for found in reversed(placed.states)}
     targets: dict[str, list[str]] = {}
     for moved in placed.transitions:
-        if moved.transition.target in by_id:
-            targets.setdefault(moved.owner.state.id, []).append(moved.transition.target)
+        target = moved.transition.target
+        for reached_id in placed.reached_by(target) if target is not None else ():
+            targets.setdefault(moved.owner.state.id, []).append(reached_id)
     reached: set[str] = set()
     waiting = [state.id for state in placed.definition.states if state.initial]
     waiting += [state.id for state in placed.definition.states if state.final][:1]
@@ -29,7 +31,7 @@ def unreachable_states(placed: Placed) -> list[PlacedState]:
             continue
         reached.add(current)
         found = by_id[current]
-        waiting += [child.id for child in found.state.states if child.initial]
+        waiting += [child.id for child in found.state.states if child.initial or found.state.parallel]
         waiting += [outer.id for outer in found.around]
         waiting += targets.get(current, ())
     return [found for found in placed.states if found.state.id not in reached]

@@ -16,8 +16,10 @@ from statemachines.errors import Problem
 from statemachines.language.definition import Definition, State
 from statemachines.language.expressions import Expression
 from statemachines.language.names import (
+    DONE,
     NAME_RULE,
     RESERVED,
+    is_done,
     is_name,
     is_pattern,
     is_reserved,
@@ -86,6 +88,7 @@ def names_are_well_formed(placed: Placed) -> Iterator[Finding]:
     definition = placed.definition
     named: list[tuple[str, str, Location, bool]] = [("definition", definition.name, ("name",), False)]
     named += [("state", found.state.id, found.at, True) for found in placed.states]
+    named += [("history", history.id, at, True) for _, history, at in placed.histories]
     for kind, section in (
         ("dependency", "dependencies"),
         ("remembered fact", "remember"),
@@ -120,13 +123,19 @@ def state_ids_are_unique(placed: Placed) -> Iterator[Finding]:
             message = f"duplicate state '{found.state.id}' (first on line {line}): ids are unique in the whole chart"
             yield Finding(found.at, message, key=True)
         first.setdefault(found.state.id, found.at)
+    for _, history, at in placed.histories:
+        if history.id in first:
+            line, _ = placed.source.position(first[history.id], key=True)
+            message = f"'{history.id}' is already something else on line {line}: ids are unique in the whole chart"
+            yield Finding(at, message, key=True)
+        first.setdefault(history.id, at)
 
 
 def one_sibling_is_initial(placed: Placed) -> Iterator[Finding]:
     """Of the states at the top, and of those inside a state, exactly one is where it begins."""
     yield from _initial_among(placed.definition.states, ("states",), "at the top")
     for found in placed.states:
-        if found.state.states:
+        if found.state.states and not found.state.parallel:
             yield from _initial_among(found.state.states, (*found.at, "states"), f"inside '{found.state.id}'")
 
 
@@ -144,16 +153,67 @@ def targets_exist(placed: Placed) -> Iterator[Finding]:
     """Transitions and timers lead to states of this chart."""
     for moved in placed.transitions:
         target = moved.transition.target
-        if target is not None and target not in placed.state_ids:
-            message = f"target '{target[:60]}' does not exist{near(target, placed.state_ids)}"
+        if target is not None and target not in placed.target_ids:
+            message = f"target '{target[:60]}' does not exist{near(target, placed.target_ids)}"
             yield Finding(moved.target_at, message)
+
+
+def regions_are_several(placed: Placed) -> Iterator[Finding]:
+    """A parallel state is active with all of its regions, so it has two or more, and none of them is final."""
+    for found in placed.states:
+        if found.state.parallel and len(found.state.states) < 2:
+            message = f"'{found.state.id}' is parallel, so it needs two or more states inside: add one, or remove it"
+            yield Finding((*found.at, "parallel"), message, key=True)
+        for child in found.state.states if found.state.parallel else ():
+            if child.final:
+                message = (
+                    f"'{child.id}' is a region of '{found.state.id}', which begins there: put a final state inside it"
+                )
+                yield Finding((*found.at, "states", child.id, "final"), message, key=True)
+
+
+def histories_lead_inside(placed: Placed) -> Iterator[Finding]:
+    """A history leads back into the state that it is of, and for the first time to a state inside it."""
+    for found, history, at in placed.histories:
+        inside = [state.id for state in found.state.walk()][1:]
+        place = (*at, "transitions", 0, "target")
+        if not inside:
+            yield Finding(at, f"'{found.state.id}' has no states inside, so it has no history: remove it", key=True)
+        elif history.target not in inside:
+            hint = near(history.target, inside)
+            message = (
+                f"'{history.target[:60]}' is not inside '{found.state.id}', which '{history.id}' leads back to{hint}"
+            )
+            yield Finding(place, message)
+
+
+def ends_can_come(placed: Placed) -> Iterator[Finding]:
+    """``done.state.X`` happens when X's own chart has ended: X has a final state, or each of its regions does."""
+    for moved in placed.transitions:
+        for event, place in zip(moved.transition.event, placed.event_places(moved), strict=False):
+            if not is_done(event):
+                continue
+            name = event[len(DONE) :]
+            state = next((found.state for found in placed.states if found.state.id == name), None)
+            if state is None:
+                yield Finding(place, f"unknown state '{name[:60]}' in '{event[:80]}'{near(name, placed.state_ids)}")
+            elif not can_be_done(state):
+                lacking = "a region without a final state" if state.parallel else "no final state inside"
+                yield Finding(place, f"'{event}' never happens: '{name}' has {lacking}")
+
+
+def can_be_done(state: State) -> bool:
+    """Whether the chart inside a state can end."""
+    if state.parallel:
+        return all(can_be_done(region) for region in state.states)
+    return any(child.final for child in state.states)
 
 
 def final_states_end(placed: Placed) -> Iterator[Finding]:
     """A final state is the end: nothing leaves it, and nothing is inside."""
     for found in placed.states:
         if found.state.final:
-            for key in ("transitions", "after", "states"):
+            for key in ("transitions", "after", "states", "parallel", "history"):
                 if getattr(found.state, key):
                     message = f"'{found.state.id}' is final, so it cannot have '{key}': remove it, or 'final: true'"
                     yield Finding((*found.at, key), message, key=True)
@@ -163,8 +223,8 @@ def internal_transitions_stay_inside(placed: Placed) -> Iterator[Finding]:
     """``internal`` means that the state is not left, so that the target is the state itself or inside it."""
     for moved in placed.transitions:
         target, owner = moved.transition.target, moved.owner.state
-        if moved.transition.internal and target in placed.state_ids:
-            inside = [state.id for state in owner.walk()]
+        if moved.transition.internal and target in placed.target_ids:
+            inside = [inner for state in owner.walk() for inner in (state.id, *(h.id for h in state.history))]
             if target not in inside:
                 message = f"an internal transition cannot leave '{owner.id}' for '{target}': remove 'internal: true'"
                 yield Finding((*moved.at, "internal"), message, key=True)
@@ -264,7 +324,7 @@ def events_say_what_happened(placed: Placed) -> Iterator[Finding]:
     """By convention an event is ``namespace.past_tense_action``."""
     seen: set[str] = set()
     for event, place in placed.events():
-        if event not in seen and not is_pattern(event) and not says_what_happened(event):
+        if event not in seen and not is_pattern(event) and not is_done(event) and not says_what_happened(event):
             message = (
                 f"'{event}' does not say what happened: by convention namespace.past_tense_action, as in call.accepted"
             )
@@ -305,6 +365,9 @@ RULES: tuple[Rule, ...] = (
     state_ids_are_unique,
     one_sibling_is_initial,
     targets_exist,
+    regions_are_several,
+    histories_lead_inside,
+    ends_can_come,
     final_states_end,
     internal_transitions_stay_inside,
     timeouts_exist,

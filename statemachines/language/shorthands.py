@@ -12,7 +12,7 @@ from typing import Any
 from statemachines.language.definition import Action, Call, Publish, Trigger
 from statemachines.language.durations import shortened
 from statemachines.language.expressions import Expression
-from statemachines.language.names import EVENT_RULE, NAME_RULE, is_event, is_name, is_pattern, near_name
+from statemachines.language.names import EVENT_RULE, NAME_RULE, is_done, is_event, is_name, is_pattern, near_name
 from statemachines.language.scalars import describe
 from statemachines.language.source import Location
 from statemachines.language.structuring import Faults, Wrong, check_keys, structure_expression
@@ -24,8 +24,10 @@ def structure_event_pattern(value: Any, _: Any = None) -> str:
     """The name of an event, ``name.*`` or ``*``."""
     if not isinstance(value, str):
         raise Wrong(f"must be the name of an event, as in call.accepted, not {describe(value)}")
-    if value == "done.*" or value.startswith(("done.state.", "done.invoke.")):
-        raise Wrong(f"'{shortened(value)}' {LATER}; use the event that leads to the final state instead", whole=True)
+    if value in ("done.*", "done.state.*"):
+        raise Wrong(
+            f"'{shortened(value)}' would be any state's end: name the one, as in done.state.greeting", whole=True
+        )
     if not is_event(value) and not is_pattern(value):
         raise Wrong(_not_an_event(value) + ", or name.* or * for several", whole=True)
     return value
@@ -39,6 +41,8 @@ def structure_event_name(value: Any, _: Any = None) -> str:
         raise Wrong(f"'{shortened(value)}' is a pattern: publish one event by its full name", whole=True)
     if not is_event(value):
         raise Wrong(_not_an_event(value), whole=True)
+    if is_done(value):
+        raise Wrong(f"'{shortened(value)}' happens by itself: it cannot be published", whole=True)
     return value
 
 
@@ -81,9 +85,16 @@ def structure_triggers(value: Any, _: Any = None) -> tuple[Trigger, ...]:
     return tuple(triggers)
 
 
+def _heard(value: Any) -> str:
+    pattern = structure_event_pattern(value)
+    if is_done(pattern):
+        raise Wrong(f"'{shortened(pattern)}' happens inside the chart: only a transition can have it", whole=True)
+    return pattern
+
+
 def _trigger(value: Any) -> tuple[Trigger, ...]:
     if not isinstance(value, dict):
-        return (Trigger(structure_event_pattern(value)),)
+        return (Trigger(_heard(value)),)
     faults = Faults()
     check_keys(value, ("event", "when"), faults)
     events: tuple[str, ...] = ()
@@ -91,7 +102,7 @@ def _trigger(value: Any) -> tuple[Trigger, ...]:
     if "event" not in value:
         faults.add("the key 'event' is missing", key=True, whole=True)
     with faults.at("event"):
-        events = structure_events(value["event"]) if "event" in value else ()
+        events = tuple(map(_heard, structure_events(value["event"]))) if "event" in value else ()
     with faults.at("when"):
         when = structure_expression(value["when"]) if "when" in value else None
     faults.check()

@@ -13,6 +13,7 @@ from statemachines.language.definition import (
     After,
     Definition,
     Dependency,
+    History,
     Property,
     Remembered,
     State,
@@ -37,17 +38,14 @@ from statemachines.language.structuring import (
     strict_converter,
     structure_duration,
     structure_expression,
+    structure_number,
 )
 
 # Keys of the language that this version refuses rather than half obeys, each with what to do instead.
 _LATER = {
-    "parallel": "model the regions as dependencies of one state",
-    "history": "name the state to go back to as the target",
     "invoke": "call a hook on enter, which publishes an event when it is done",
     "defer": "give the state a transition for the event",
     "keys": "publish events with their connection_id or call_id",
-    "backoff": "write one fixed delay",
-    "max": "write one fixed delay",
 }
 _MISPLACED = {
     "event": "'event' belongs inside ready_on, lost_on or failed_on, as in ready_on: {event: …, when: …}",
@@ -63,6 +61,16 @@ class _Timed:
     cond: Expression | None = None
     unless: Expression | None = None
     on: tuple[Action, ...] = ()
+    backoff: float = 1.0
+    max: float | None = None
+
+
+@frozen
+class _Back:
+    """What ``history`` maps a name to, as python-statemachine writes it."""
+
+    transitions: tuple[Transition, ...]
+    type: str = "shallow"
 
 
 def definition_converter() -> Converter:
@@ -76,9 +84,11 @@ def definition_converter() -> Converter:
     converter.register_structure_hook_func(_is(tuple[State, ...]), _states_hook(converter))
     converter.register_structure_hook(Dependency, _dependency_hook(converter))
     converter.register_structure_hook(Remembered, class_hook(converter, Remembered))
-    converter.register_structure_hook(Transition, class_hook(converter, Transition, unknown=_later("history")))
+    converter.register_structure_hook(Transition, class_hook(converter, Transition))
     converter.register_structure_hook(Property, _property_hook(converter))
-    converter.register_structure_hook(_Timed, class_hook(converter, _Timed, unknown=_later("backoff", "max")))
+    timed = class_hook(converter, _Timed, hooks={"backoff": _structure_backoff, "max": _structure_positive})
+    converter.register_structure_hook(_Timed, timed)
+    converter.register_structure_hook_func(_is(tuple[History, ...]), _histories_hook(converter))
     converter.register_structure_hook(State, _state_hook(converter))
     converter.register_structure_hook(Definition, _definition_hook(converter))
     return converter
@@ -109,9 +119,7 @@ def _definition_hook(converter: Converter) -> Hook:
 
 def _state_hook(converter: Converter) -> Hook:
     hooks = {"transitions": _transitions_hook(converter)}
-    return class_hook(
-        converter, State, unknown=_later("parallel", "history", "invoke", "defer"), hooks=hooks, given="id"
-    )
+    return class_hook(converter, State, unknown=_later("invoke", "defer"), hooks=hooks, given="id")
 
 
 def _states_hook(converter: Converter) -> Hook:
@@ -166,7 +174,7 @@ def _after_hook(converter: Converter) -> Hook:
             with faults.at():
                 delay = _structure_delay(written)
                 with faults.at(written):
-                    timers.append(After(delay, written, _timed_transition(converter, body)))
+                    timers.append(_timer(converter, delay, written, body))
         faults.check()
         return tuple(timers)
 
@@ -185,9 +193,9 @@ def _structure_delay(written: str) -> float | str:
     return seconds
 
 
-def _timed_transition(converter: Converter, body: Any) -> Transition:
+def _timer(converter: Converter, delay: float | str, written: str, body: Any) -> After:
     if isinstance(body, str):
-        return Transition(target=body)
+        return After(delay, written, Transition(target=body))
     if isinstance(body, dict) and "event" in body:
         raise Wrong("a timer has no event: it fires by itself", "event", key=True, whole=True)
     if not isinstance(body, dict):
@@ -195,7 +203,44 @@ def _timed_transition(converter: Converter, body: Any) -> Transition:
     timed = converter.structure(body, _Timed)
     if timed.target is None and not timed.on:
         raise Wrong("this timer does nothing: give it a target, or actions with 'on'", whole=True)
-    return Transition(target=timed.target, cond=timed.cond, unless=timed.unless, on=timed.on)
+    if timed.max is not None and timed.backoff == 1:
+        raise Wrong(
+            "'max' bounds what 'backoff' makes longer: add backoff: 2, or remove it", "max", key=True, whole=True
+        )
+    if timed.max is not None and isinstance(delay, float | int) and timed.max < delay:
+        raise Wrong(f"is shorter than the first delay, {written}", "max")
+    transition = Transition(target=timed.target, cond=timed.cond, unless=timed.unless, on=timed.on)
+    return After(delay, written, transition, timed.backoff, timed.max)
+
+
+def _histories_hook(converter: Converter) -> Hook:
+    back = class_hook(converter, _Back, hooks={"transitions": _transitions_hook(converter)})
+
+    def one(name: str, body: Any) -> History:
+        made: _Back = back(body, _Back)
+        faults = Faults()
+        if made.type not in ("shallow", "deep"):
+            faults.add(f"must be shallow or deep, not {describe(made.type)}", "type")
+        way = made.transitions[0] if len(made.transitions) == 1 else Transition()
+        if way != Transition(target=way.target) or way.target is None:
+            example = "transitions: [{target: idle}]"
+            faults.add(f"must be one transition with a target and nothing else, as in {example}", "transitions")
+        faults.check()
+        return History(name, way.target or "", "deep" if made.type == "deep" else "shallow")
+
+    def hook(value: Any, _: Any) -> tuple[History, ...]:
+        if not isinstance(value, dict):
+            example = "{was: {type: deep, transitions: [{target: idle}]}}"
+            raise Wrong(f"must be a mapping of histories by name, as in {example}, not {describe(value)}")
+        faults = Faults()
+        made = []
+        for name, body in value.items():
+            with faults.at(name):
+                made.append(one(name, body))
+        faults.check()
+        return tuple(made)
+
+    return hook
 
 
 def _dependency_hook(converter: Converter) -> Hook:
@@ -264,6 +309,13 @@ def _structure_positive(value: Any, _: Any = None) -> float:
     if seconds <= 0:
         raise Wrong("must be longer than 0s")
     return seconds
+
+
+def _structure_backoff(value: Any, _: Any = None) -> float:
+    number = structure_number(value)
+    if not 1 < number <= 100:
+        raise Wrong(f"must be a number above 1, as in backoff: 2, not {describe(value)}")
+    return float(number)
 
 
 def _structure_version(value: Any, _: Any = None) -> int:

@@ -16,6 +16,7 @@ from statemachines.language.definition import Definition, Dependency, State, Tra
 from statemachines.rendering.words import (
     Phrase,
     actions_words,
+    history_words,
     joined,
     plain,
     timer_words,
@@ -98,16 +99,17 @@ class _Diagram:
         self.definition = definition
         self.ids = _mermaid_ids(definition)
         self.parents = definition.parents()
+        self.parallel = {state.id for state in definition.walk() if state.parallel}
 
     def lines(self) -> Iterator[str]:
         yield "stateDiagram-v2"
         for state_id, mermaid_id in self.ids.items():
-            if mermaid_id != state_id:
+            if mermaid_id != state_id and state_id in self.parents:
                 yield f'{_INDENT}state "{state_id}" as {mermaid_id}'
         yield from self._states(self.definition.states, 1)
         for state in self.definition.walk():
             for target, label in self._transitions(state):
-                if not self._within(state.id, target):
+                if not self._within(state.id, target) or self._is_region(state.id):
                     yield self._arrow(state.id, target, label, 1)
         yield from self._dependencies()
 
@@ -138,14 +140,30 @@ class _Diagram:
             yield from (f"{pad}{mermaid_id} : {escape(action)}" for action in actions)
             return
         yield f"{pad}state {mermaid_id} {{"
-        yield from self._states(state.states, depth + 1)
+        if state.parallel:
+            for number, region in enumerate(state.states):
+                if number:
+                    yield f"{pad}{_INDENT}--"
+                yield f"{pad}{_INDENT}[*] --> {self.ids[region.id]}"
+                yield from self._state(region, depth + 1)
+        else:
+            yield from self._states(state.states, depth + 1)
+        yield from (f"{pad}{_INDENT}{line}" for line in self._histories(state))
         yield f"{pad}}}"
         if actions:
             yield from _note(mermaid_id, actions, pad)
 
+    def _histories(self, state: State) -> Iterator[str]:
+        """Mermaid has no sign for a history: each is a box that says what it is."""
+        for history in state.history:
+            yield f'state "{escape(f"{history.id}: {plain(history_words(history))}")}" as {self.ids[history.id]}'
+
     def _within(self, source: str, target: str) -> bool:
         """Whether both stand side by side. A compound state would swallow any other state that its lines name."""
-        return self.parents[source] == self.parents[target]
+        return self.parents[source] == self.parents.get(target, "")
+
+    def _is_region(self, state_id: str) -> bool:
+        return self.parents[state_id] in self.parallel
 
     def _transitions(self, state: State) -> Iterator[tuple[str, str]]:
         """Target and label of all transitions of a state, its timers last."""
@@ -195,12 +213,13 @@ def _note(mermaid_id: str, lines: list[str], pad: str) -> Iterator[str]:
 def _mermaid_ids(definition: Definition) -> dict[str, str]:
     """For each state the id that the diagram uses: its own, unless mermaid would take that for something else."""
     ids: dict[str, str] = {}
-    used: set[Any] = {state.id for state in definition.walk()}
-    for state in definition.walk():
-        mermaid_id = state.id
-        if state.id in _TAKEN or state.id.endswith("direction"):
+    names = [state.id for state in definition.walk()] + [history.id for _, history in definition.histories()]
+    used: set[Any] = set(names)
+    for name in names:
+        mermaid_id = name
+        if name in _TAKEN or name.endswith("direction"):
             while mermaid_id in used:
                 mermaid_id += "_"
             used.add(mermaid_id)
-        ids[state.id] = mermaid_id
+        ids[name] = mermaid_id
     return ids

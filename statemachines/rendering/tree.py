@@ -18,6 +18,7 @@ from statemachines.rendering.words import (
     Role,
     actions_words,
     duration_words,
+    history_words,
     joined,
     property_words,
     remembered_words,
@@ -105,7 +106,8 @@ class _Drawing:
         marks = [
             mark for mark, is_so in ((self.signs.initial, state.initial), (self.signs.final, state.final)) if is_so
         ]
-        branch = parent.add(Text.assemble(" ".join(marks or [self.signs.state]), " ", (state.id, "bold")))
+        regions = ", all at once:" if state.parallel else ""
+        branch = parent.add(Text.assemble(" ".join(marks or [self.signs.state]), " ", (state.id, "bold"), regions))
         self._lines(branch, list(self._state_lines(state)))
         for child in state.states:
             self._state(branch, child)
@@ -115,6 +117,8 @@ class _Drawing:
             yield words("enter"), actions_words(state.enter)
         if state.exit:
             yield words("exit"), actions_words(state.exit)
+        for history in state.history:
+            yield _name(history.id), history_words(history)
         for transition in state.transitions:
             yield self._target(transition), transition_words(transition, on="on ")
         for after in state.after:

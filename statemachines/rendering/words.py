@@ -12,7 +12,17 @@ from typing import Any, Literal
 
 from attrs import frozen
 
-from statemachines.language.definition import Action, After, Call, Property, Publish, Remembered, Transition, Trigger
+from statemachines.language.definition import (
+    Action,
+    After,
+    Call,
+    History,
+    Property,
+    Publish,
+    Remembered,
+    Transition,
+    Trigger,
+)
 from statemachines.language.expressions import Expression
 
 Role = Literal["word", "event", "guard", "time", "action", "state"]
@@ -96,6 +106,9 @@ def timer_words(after: After, timeouts: Mapping[str, float]) -> Phrase:
         text = after.delay if seconds is None else f"{duration_words(seconds)} ({after.delay})"
     else:
         text = after.written
+    if after.backoff != 1:
+        longest = "" if after.max_delay is None else f", at most {duration_words(after.max_delay)}"
+        text += f" ×{after.backoff:g} each time{longest}"
     return (Part("after "), Part(text, "time"))
 
 
@@ -107,6 +120,12 @@ def action_words(action: Action) -> Phrase:
         case Publish(event=event, data=data):
             payload = (Part(f" {data_words(data)}"),) if data else ()
             return (Part("publish "), Part(event, "event"), *payload)
+
+
+def history_words(history: History) -> Phrase:
+    """``deep history, first playing``."""
+    kind = "deep history" if history.type == "deep" else "history"
+    return (Part(f"{kind}, first "), Part(history.target, "state"))
 
 
 def actions_words(actions: Iterable[Action]) -> Phrase:

@@ -30,6 +30,7 @@ _ROOT, _END, _SETTLE = "root", "end", "settle"
 
 Happening = tuple[Literal["exit", "transition", "enter"], int]
 """One thing that a step did: which state was left, which transition taken, which state entered."""
+Histories = tuple[tuple[int, ...] | None, ...]
 Decide = Callable[[Expression, Sequence[int]], bool]
 """Answers a guard, given the states that are active when it is asked."""
 
@@ -40,9 +41,13 @@ class NeverSettles(BaseException):
 
 @frozen
 class Trace:
-    """What one step did: the states active afterwards, in document order, and what happened on the way."""
+    """What one step did: the states active afterwards, in document order, and what happened on the way.
+
+    ``history`` has, for each history of the chart, the states that it leads back to; None if its state was never left.
+    """
 
     states: tuple[int, ...]
+    history: Histories
     happenings: tuple[Happening, ...]
 
 
@@ -58,7 +63,7 @@ class Chart:
             _ROOT: {
                 "initial": True,
                 "states": {
-                    **{self._id(state): self._state(state) for state in layout.definition.states},
+                    **{self._id(state): self._state(state, state.initial) for state in layout.definition.states},
                     _END: {"final": True},
                 },
                 "transitions": [self._termination()],
@@ -77,19 +82,24 @@ class Chart:
 
     def start(self, decide: Decide) -> Trace:
         """Enter the initial states."""
-        return self._run(None, None, decide)
+        return self._run(None, (), None, decide)
 
-    def step(self, states: Sequence[int], event_class: int, decide: Decide) -> Trace:
-        """Send an event of a class to the chart in a configuration.
+    def step(self, states: Sequence[int], history: Histories, event_class: int, decide: Decide) -> Trace:
+        """Send an event of a class to the chart in a configuration, with what its histories hold.
 
         :raises NeverSettles: the eventless transitions go in a circle; nothing has happened
         """
-        return self._run(states, f"e{event_class}", decide)
+        return self._run(states, history, f"e{event_class}", decide)
 
-    def _run(self, states: Sequence[int] | None, token: str | None, decide: Decide) -> Trace:
+    def _run(self, states: Sequence[int] | None, history: Histories, token: str | None, decide: Decide) -> Trace:
         model = self._model
         machine = self._ready_machine()
         model.begin(decide)
+        machine.history_values = {
+            f"h{number}": [machine.states_map[f"s{state}"] for state in held]
+            for number, held in enumerate(history)
+            if held is not None
+        }
         try:
             if states is None or token is None:
                 model.settling = True
@@ -104,7 +114,14 @@ class Chart:
         except NeverSettles:
             self._machine = None
             raise
-        return Trace(tuple(sorted(self._active())), tuple(model.happenings))
+        return Trace(tuple(sorted(self._active())), self._history(machine), tuple(model.happenings))
+
+    def _history(self, machine: Any) -> Histories:
+        held = machine.history_values
+        return tuple(
+            tuple(sorted(int(state.id[1:]) for state in held[f"h{number}"])) if f"h{number}" in held else None
+            for number in range(len(self._layout.histories))
+        )
 
     def _ready_machine(self) -> Any:
         if self._machine is None:
@@ -124,36 +141,54 @@ class Chart:
     def _id(self, state: State) -> str:
         return f"s{self._layout.index[state.id]}"
 
-    def _state(self, state: State) -> dict[str, Any]:
+    def _state(self, state: State, initial: bool) -> dict[str, Any]:
         number = self._layout.index[state.id]
         translated: dict[str, Any] = {
-            "initial": state.initial,
+            "initial": initial,
             "final": state.final,
+            "parallel": state.parallel,
             "enter": [f"enter_{number}"],
             "exit": [f"exit_{number}"],
             "transitions": list(self._transitions(state)),
         }
         if state.states:
-            translated["states"] = {self._id(child): self._state(child) for child in state.states}
+            translated["states"] = {
+                self._id(child): self._state(child, child.initial and not state.parallel) for child in state.states
+            }
+        if state.history:
+            translated["history"] = {
+                f"h{self._layout.history_index[history.id]}": {
+                    "type": history.type,
+                    "transitions": [{"target": self._target(history.target)}],
+                }
+                for history in state.history
+            }
         return translated
 
     def _transitions(self, state: State) -> Iterator[dict[str, Any]]:
         for transition in state.transitions:
-            yield self._transition(transition, self._layout.classes_of(transition))
+            tokens = [f"e{number}" for number in self._layout.classes_of(transition)]
+            yield self._transition(
+                transition, [*tokens, *(f"done.state.s{s}" for s in self._layout.done_of(transition))]
+            )
         for timer in self._layout.timers_of.get(self._layout.index[state.id], ()):
-            yield self._transition(timer.after.transition, [timer.event_class])
+            yield self._transition(timer.after.transition, [f"e{timer.event_class}"])
 
-    def _transition(self, transition: Transition, classes: list[int]) -> dict[str, Any]:
+    def _target(self, target: str) -> str:
+        history = self._layout.history_index.get(target)
+        return f"s{self._layout.index[target]}" if history is None else f"h{history}"
+
+    def _transition(self, transition: Transition, tokens: list[str]) -> dict[str, Any]:
         number = len(self.transitions)
         self.transitions.append(transition)
         translated: dict[str, Any] = {
-            "target": None if transition.target is None else f"s{self._layout.index[transition.target]}",
+            "target": None if transition.target is None else self._target(transition.target),
             "internal": transition.internal,
             "on": [f"take_{number}"],
-            "cond": [] if classes else ["settling"],
+            "cond": [] if tokens else ["settling"],
         }
-        if classes:
-            translated["event"] = " ".join(f"e{number}" for number in classes)
+        if tokens:
+            translated["event"] = " ".join(tokens)
         if transition.cond is not None:
             translated["cond"].append(self._guard(transition.cond))
         if transition.unless is not None:

@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from attrs import frozen
 
 from bus.names import matches, prefixes
-from statemachines.language.definition import After, Definition, Publish, State, Transition, Trigger
+from statemachines.language.definition import After, Definition, History, Publish, State, Transition, Trigger
 from statemachines.language.expressions import Expression
+from statemachines.language.names import is_done
 
 UNHANDLED = 0
 """The event class of everything that no transition names."""
@@ -42,6 +43,10 @@ class Layout:
         self.parent: tuple[int | None, ...] = tuple(
             None if parent is None else self.index[parent] for parent in definition.parents().values()
         )
+        self.histories: tuple[tuple[int, History], ...] = tuple(
+            (self.index[state.id], history) for state, history in definition.histories()
+        )
+        self.history_index: dict[str, int] = {history.id: n for n, (_, history) in enumerate(self.histories)}
         self.first_top_level_final: int | None = next(
             (self.index[state.id] for state in definition.states if state.final), None
         )
@@ -54,10 +59,14 @@ class Layout:
         )
         self.remembered: tuple[str, ...] = tuple(definition.remember)
         self.visited: tuple[int, ...] = tuple(
-            sorted({self.index[name] for expression in self._expressions() for name, _ in expression.visits})
+            sorted(
+                {self.index[name] for expression in self._expressions() for name, _ in expression.visits}
+                | {number for number, state in enumerate(self.states) if any(a.backoff > 1 for a in state.after)}
+            )
         )
+        self.visit_number: dict[int, int] = {state: number for number, state in enumerate(self.visited)}
 
-        patterns = sorted({p for transition in self._written_transitions() for p in transition.event})
+        patterns = sorted({p for t in self._written_transitions() for p in t.event if not is_done(p)})
         self.event_classes: dict[str, int] = {pattern: number for number, pattern in enumerate(patterns, start=1)}
         number_of_classes = 1 + len(patterns)
         self.timers: tuple[TimerSpec, ...] = tuple(
@@ -86,8 +95,12 @@ class Layout:
         return [
             number
             for written, number in self.event_classes.items()
-            if any(_covers(pattern, written) for pattern in transition.event)
+            if any(_covers(pattern, written) for pattern in transition.event if not is_done(pattern))
         ]
+
+    def done_of(self, transition: Transition) -> list[int]:
+        """The states whose end a transition waits for."""
+        return [self.index[event.rpartition(".")[2]] for event in transition.event if is_done(event)]
 
     def is_named(self, event_type: str) -> bool:
         """Whether the definition names events of this type anywhere."""

@@ -7,6 +7,7 @@ step.effects        # what to publish and call, in order
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -17,7 +18,7 @@ from bus.names import matches
 from statemachines.errors import UnknownDependency, UnknownTimeout, suggestion
 from statemachines.language.definition import Definition, Trigger
 from statemachines.table.compiling import Guard, Value
-from statemachines.table.layout import Layout
+from statemachines.table.layout import Layout, TimerSpec
 from statemachines.table.record import Identity, Record, Timer
 from statemachines.table.table import CallEffect, Outcome, StepTable
 
@@ -26,6 +27,7 @@ TIMER_FIRED = "timer.fired"
 CREATED = "connection.created"
 
 MAX_REMEMBERED_PLANS = 10_000
+MAX_DOUBLINGS = 100
 
 
 @define(eq=False)
@@ -51,7 +53,8 @@ class Step:
     @property
     def changed_configuration(self) -> bool:
         """Whether the connection is in another configuration than before."""
-        return self.before is not None and self.before.situation is not self.after.situation
+        before, after = self.before, self.after.situation
+        return before is not None and before.situation is not after and before.situation.states != after.states
 
     def facts(self) -> Iterator[tuple[str, Any]]:
         """The facts that changed: dependencies with ``pending``, ``ready`` or ``failed``, then ``meta.<name>``."""
@@ -275,16 +278,16 @@ class Steps:
         self, event: Event, before: Record | None, during: Record, outcome: Outcome, at: float, now: float
     ) -> Step:
         timers, visits = during.timers, during.visits
-        if outcome.disarms and timers:
-            timers = tuple([timer for timer in timers if timer.spec.state not in outcome.disarms])
-        if outcome.arms:
-            timers += tuple([Timer(spec, now + self._delay(during, spec.after.delay)) for spec in outcome.arms])
         if outcome.visits:
             counts = list(visits)
             for number, entered in outcome.visits:
                 counts[number] = counts[number] + 1 if entered else 0
             visits = tuple(counts)
-        moved = before is None or before.situation is not outcome.situation
+        if outcome.disarms and timers:
+            timers = tuple([timer for timer in timers if timer.spec.state not in outcome.disarms])
+        if outcome.arms:
+            timers += tuple([Timer(spec, now + self._delay(during, visits, spec)) for spec in outcome.arms])
+        moved = before is None or before.situation.states != outcome.situation.states
         after = Record(
             during.identity,
             outcome.situation,
@@ -299,11 +302,17 @@ class Steps:
         )
         return Step(event, before, during, after, outcome, self.layout)
 
-    def _delay(self, record: Record, delay: float | str) -> float:
-        if not isinstance(delay, str):
+    def _delay(self, record: Record, visits: tuple[int, ...], spec: TimerSpec) -> float:
+        """Seconds until a timer is due; ``visits`` counts the entry that arms it."""
+        delay, backoff = spec.after.delay, spec.after.backoff
+        if isinstance(delay, str):
+            overridden = (record.identity.timeouts or {}).get(delay)
+            delay = self.definition.timeouts[delay] if overridden is None else overridden
+        if backoff == 1:
             return delay
-        overridden = (record.identity.timeouts or {}).get(delay)
-        return self.definition.timeouts[delay] if overridden is None else overridden
+        # Beyond so many visits any delay is longer than anybody's patience, and the power would overflow.
+        repeated = min(visits[self.layout.visit_number[spec.state]] - 1, MAX_DOUBLINGS)
+        return min(delay * backoff**repeated, math.inf if spec.after.max_delay is None else spec.after.max_delay)
 
 
 def _with_facts(record: Record, ready: int, failed: int, remembered: tuple[Any, ...], at: float) -> Record:

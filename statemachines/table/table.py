@@ -20,7 +20,7 @@ from bus.event import Event
 from statemachines.errors import StepNeverSettles
 from statemachines.language.definition import Action, Publish
 from statemachines.language.expressions import Expression
-from statemachines.table.chart import Chart, Happening, NeverSettles, Trace
+from statemachines.table.chart import Chart, Happening, Histories, NeverSettles, Trace
 from statemachines.table.compiling import Compiler, Guard
 from statemachines.table.layout import Layout, TimerSpec
 from statemachines.table.record import Record
@@ -45,12 +45,13 @@ Effect = PublishEffect | CallEffect
 
 
 class Situation:
-    """A configuration that a connection can be in, and the cases known of it."""
+    """A configuration that a connection can be in, with what its histories hold, and the cases known of it."""
 
-    __slots__ = ("cases", "configuration", "final", "phase", "states")
+    __slots__ = ("cases", "configuration", "final", "history", "phase", "states")
 
-    def __init__(self, states: tuple[int, ...], layout: Layout) -> None:
+    def __init__(self, states: tuple[int, ...], history: Histories, layout: Layout) -> None:
         self.states = states
+        self.history = history
         self.configuration: tuple[str, ...] = tuple(layout.ids[state] for state in states)
         self.phase: str = layout.phase(states)
         self.final: bool = not states or not layout.top_level_finals.isdisjoint(states)
@@ -107,9 +108,9 @@ class StepTable:
         self.chart = Chart(layout)
         self.hits = 0
         self.misses = 0
-        self._situations: dict[tuple[int, ...], Situation] = {}
+        self._situations: dict[tuple[tuple[int, ...], Histories], Situation] = {}
         self._guards: dict[tuple[str, tuple[bool, ...]], Guard | bool] = {}
-        self._outside = Situation((), layout)
+        self._outside = Situation((), (), layout)
         """Where a connection is before it enters its initial states: the start is the one case there."""
         self._effects = {
             ("enter", number): self._compile(state.enter) for number, state in enumerate(layout.states)
@@ -142,11 +143,11 @@ class StepTable:
             "the event was not applied. Give one of them a guard that its own target makes false"
         )
 
-    def situation(self, states: tuple[int, ...]) -> Situation:
-        """The one object that stands for a configuration."""
-        found = self._situations.get(states)
+    def situation(self, states: tuple[int, ...], history: Histories = ()) -> Situation:
+        """The one object that stands for a configuration and its history."""
+        found = self._situations.get((states, history))
         if found is None:
-            found = self._situations[states] = Situation(states, self.layout)
+            found = self._situations[states, history] = Situation(states, history, self.layout)
         return found
 
     # -- filling --
@@ -171,7 +172,7 @@ class StepTable:
             if situation is self._outside:
                 trace = self.chart.start(decide)
             else:
-                trace = self.chart.step(situation.states, event_class, decide)
+                trace = self.chart.step(situation.states, situation.history, event_class, decide)
             leaf = self._outcome(trace)
         except NeverSettles:
             leaf = Endless()
@@ -195,7 +196,7 @@ class StepTable:
         # A state may be entered, left and entered again in one step: only its last visit lasts.
         lasting = [s for n, s in enumerate(entered) if s in trace.states and s not in entered[n + 1 :]]
         return Outcome(
-            situation=self.situation(trace.states),
+            situation=self.situation(trace.states, trace.history),
             exited=exited,
             transitions=numbers("transition"),
             entered=entered,
