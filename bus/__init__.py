@@ -12,6 +12,7 @@ from bus.description import BusDescription
 from bus.errors import (
     BusClosed,
     CausalityLoop,
+    CircuitOpen,
     InvalidEvent,
     PhasebusError,
     QueueFull,
@@ -33,6 +34,7 @@ __all__ = [
     "BusDescription",
     "BusStatistics",
     "CausalityLoop",
+    "CircuitOpen",
     "DrainTimeout",
     "Event",
     "EventBus",

@@ -5,9 +5,10 @@ A worker takes an entry whenever ``ready`` is true, and says ``done`` when the h
 
 from __future__ import annotations
 
-from collections import Counter, OrderedDict, deque
+from collections import OrderedDict, deque
 from collections.abc import Callable, Iterator
 from contextvars import Context
+from heapq import heapify, heappop, heappush
 from itertools import count
 from typing import Any, Protocol
 
@@ -71,9 +72,9 @@ class LinePerConnection:
     """Events in order per connection, for several workers or several priorities.
 
     A connection whose event is being handled is not ready, so its events stay in order; any other is, so no worker is
-    idle while it could work. Of those ready, the one with the most urgent event anywhere in its line comes first: what
-    stands before that event is handled sooner for its sake, never overtaken by it. At equal urgency, the one that has
-    been ready longest. Events without a connection are ordered by ``call_id``.
+    idle while it could work. Of what waits for connections that are ready, the most urgent event counts, the oldest of
+    several: what is taken is the first in the line of its connection. So what stands before an urgent event is handled
+    sooner for its sake, never overtaken by it. Events without a connection are ordered by ``call_id``.
 
     :param priority: how urgent an event is; higher comes first
     """
@@ -102,18 +103,15 @@ class LinePerConnection:
         line = self._lines.get(whose)
         if line is None:
             line = self._lines[whose] = _Line()
-        line.numbers.append((number, priority))
-        line.priorities[priority] += 1
+        line.join(number, priority)
         if whose not in self._running:
-            self.ready.put(whose, max(line.priorities))
+            self.ready.put(whose, line.urgency)
 
     def take(self) -> Entry:
         """Remove the first entry of the most urgent connection."""
         whose = self.ready.take()
         self._running.add(whose)
-        line = self._lines[whose]
-        number, priority = line.numbers.popleft()
-        line.leave(priority)
+        number, priority = self._lines[whose].leave()
         return self._remove(number, priority)
 
     def done(self, event: Event) -> None:
@@ -122,23 +120,17 @@ class LinePerConnection:
         self._running.discard(whose)
         line = self._lines.get(whose)
         if line is not None:
-            if line.numbers:
-                self.ready.put(whose, max(line.priorities))
-            else:
-                del self._lines[whose]
+            self._offer(whose, line)
 
     def drop_oldest(self) -> Event:
         """Remove, of the least urgent events, the one that has waited longest."""
         priority = min(self._waiting)
-        number = next(iter(self._waiting[priority]))
-        event = self._remove(number, priority)[0]
+        event = self._remove(next(iter(self._waiting[priority])), priority)[0]
         whose = _whose(event)
         line = self._lines[whose]
-        line.numbers.remove((number, priority))
-        line.leave(priority)
-        if not line.numbers and whose not in self._running:
-            self.ready.remove(whose)
-            del self._lines[whose]
+        line.drop(priority)
+        if whose not in self._running:
+            self._offer(whose, line)
         return event
 
     def clear(self) -> None:
@@ -146,6 +138,13 @@ class LinePerConnection:
         self._waiting.clear()
         self._lines.clear()
         self.ready.clear()
+
+    def _offer(self, whose: str | None, line: _Line) -> None:
+        if line.numbers:
+            self.ready.put(whose, line.urgency)
+        else:
+            self.ready.remove(whose)
+            del self._lines[whose]
 
     def _remove(self, number: int, priority: int) -> Entry:
         level = self._waiting[priority]
@@ -155,62 +154,87 @@ class LinePerConnection:
         return entry
 
 
-class _Line:
-    """One connection's events: their numbers in order, and how many there are of each priority."""
+Urgency = tuple[int, int]
+"""Of a connection: the priority of its most urgent event, negative, and that event's number. The lowest is first."""
 
-    __slots__ = ("numbers", "priorities")
+
+class _Line:
+    """One connection's events: their numbers in order, by priority."""
+
+    __slots__ = ("numbers",)
 
     def __init__(self) -> None:
-        self.numbers: deque[tuple[int, int]] = deque()
-        self.priorities: Counter[int] = Counter()
+        self.numbers: dict[int, deque[int]] = {}
 
-    def leave(self, priority: int) -> None:
-        """One event of this priority is gone."""
-        self.priorities[priority] -= 1
-        if not self.priorities[priority]:
-            del self.priorities[priority]
+    @property
+    def urgency(self) -> Urgency:
+        """How soon this connection is to be taken from."""
+        priority = max(self.numbers)
+        return -priority, self.numbers[priority][0]
+
+    def join(self, number: int, priority: int) -> None:
+        """One more event, at the end."""
+        numbers = self.numbers.get(priority)
+        if numbers is None:
+            numbers = self.numbers[priority] = deque()
+        numbers.append(number)
+
+    def leave(self) -> tuple[int, int]:
+        """The first event is gone; returns its number and priority."""
+        numbers = self.numbers
+        priority = next(iter(numbers)) if len(numbers) == 1 else min(numbers, key=lambda priority: numbers[priority][0])
+        return self.drop(priority), priority
+
+    def drop(self, priority: int) -> int:
+        """The first event of this priority is gone; returns its number."""
+        numbers = self.numbers[priority]
+        number = numbers.popleft()
+        if not numbers:
+            del self.numbers[priority]
+        return number
 
 
 class _Ready:
-    """The connections that a worker may take from, by urgency; true if there is one."""
+    """The connections that a worker may take from, by urgency; true if there is one.
 
-    __slots__ = ("_levels", "_priorities")
+    A heap, in which what is no longer true of a connection stays until it comes up, or until that is most of it.
+    """
+
+    __slots__ = ("_heap", "_urgency")
 
     def __init__(self) -> None:
-        self._levels: dict[int, OrderedDict[str | None, None]] = {}
-        self._priorities: dict[str | None, int] = {}
+        self._heap: list[tuple[Urgency, str | None]] = []
+        self._urgency: dict[str | None, Urgency] = {}
 
     def __bool__(self) -> bool:
-        return bool(self._priorities)
+        return bool(self._urgency)
 
-    def put(self, whose: str | None, priority: int) -> None:
-        """Add a connection, or make one that is here more urgent."""
-        known = self._priorities.get(whose)
-        if known == priority:
+    def put(self, whose: str | None, urgency: Urgency) -> None:
+        """Add a connection, or change how urgent it is."""
+        if self._urgency.get(whose) == urgency:
             return
-        if known is not None:
-            self.remove(whose)
-        self._priorities[whose] = priority
-        self._levels.setdefault(priority, OrderedDict())[whose] = None
+        self._urgency[whose] = urgency
+        heappush(self._heap, (urgency, whose))
+        if len(self._heap) > 2 * len(self._urgency) + 16:
+            self._heap = [(urgency, whose) for whose, urgency in self._urgency.items()]
+            heapify(self._heap)
 
     def take(self) -> str | None:
-        """Remove the most urgent, of several the one that came first."""
-        whose = next(iter(self._levels[max(self._levels)]))
-        self.remove(whose)
-        return whose
+        """Remove the most urgent."""
+        while True:
+            urgency, whose = heappop(self._heap)
+            if self._urgency.get(whose) == urgency:
+                del self._urgency[whose]
+                return whose
 
     def remove(self, whose: str | None) -> None:
-        """Remove a connection."""
-        priority = self._priorities.pop(whose)
-        level = self._levels[priority]
-        del level[whose]
-        if not level:
-            del self._levels[priority]
+        """Remove a connection, if it is here."""
+        self._urgency.pop(whose, None)
 
     def clear(self) -> None:
         """Forget all."""
-        self._levels.clear()
-        self._priorities.clear()
+        self._heap.clear()
+        self._urgency.clear()
 
 
 def _whose(event: Event) -> str | None:

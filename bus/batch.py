@@ -9,9 +9,11 @@ from time import perf_counter_ns
 from typing import TYPE_CHECKING, Any
 
 import anyio
+from attrs import evolve
 
 from bus.backlog import Entry
-from bus.event import Event
+from bus.description import Listener
+from bus.event import Event, Events
 from bus.handlers import Handler, is_async, name_of
 from bus.options import Options
 from bus.subscription import Subscription
@@ -24,11 +26,6 @@ BatchHandler = Callable[[list[Event]], Any]
 
 BATCH = "event.batch"
 """The type of the event that carries a batch through the delivery middleware; it is never published."""
-
-
-def events_of(event: Event) -> tuple[Event, ...]:
-    """The events that one delivery is about: those of a batch, or the one."""
-    return event.data if event.type == BATCH else (event,)
 
 
 class BatchBacklog:
@@ -62,7 +59,7 @@ class BatchBacklog:
         entries = [self._entries.popleft() for _ in range(min(self._max_size, len(self._entries)))]
         self.due = False
         self._taken(len(entries))
-        events = tuple(event for event, _, _ in entries)
+        events = Events(event for event, _, _ in entries)
         last, context, _ = entries[-1]
         connections = {event.connection_id for event in events}
         # What the handler publishes is caused by the event that made the batch complete, hence the id.
@@ -90,7 +87,7 @@ class BatchBacklog:
 class BatchSubscription(Subscription):
     """What :meth:`EventBus.subscribe_batch` returns. Its counters count calls, not events."""
 
-    __slots__ = ("_batches", "_due_at", "_max_wait_s")
+    __slots__ = ("_batches", "_due_at", "_max_size", "_max_wait_s")
 
     def __init__(
         self,
@@ -108,9 +105,9 @@ class BatchSubscription(Subscription):
         if not max_wait_s >= 0:
             raise ValueError(f"max_wait must be 0 seconds or more, not {max_wait_s}")
         super().__init__(bus, pattern, _of_batches(handler), order, options)
-        self.name = name_of(handler)
         self._batches = self.backlog = BatchBacklog(max_size, self._count_taken)
         self._put = self._batches.put
+        self._max_size = max_size
         self._max_wait_s = max_wait_s
         self._due_at = 0.0
 
@@ -118,6 +115,11 @@ class BatchSubscription(Subscription):
     def kind(self) -> str:
         """``batch``."""
         return "batch"
+
+    def listener(self) -> Listener:
+        """This, for a description of the bus."""
+        plain = super().listener()
+        return evolve(plain, details=(f"max_size {self._max_size}", f"max_wait {self._max_wait_s:g}", *plain.details))
 
     async def woken(self) -> None:
         """Wait for the first event, then until there are enough, or they have waited long enough."""
@@ -152,10 +154,17 @@ class BatchSubscription(Subscription):
 
 
 def _of_batches(handler: BatchHandler) -> Handler:
-    if not is_async(handler):
-        return lambda batch: handler(list(batch.data))
+    if not callable(handler):
+        raise TypeError(f"a handler of batches is a function of a list of events, not {handler!r}")
+    handle: Handler
+    if is_async(handler):
 
-    async def handle(batch: Event) -> None:
-        await handler(list(batch.data))
+        async def handle(batch: Event) -> None:
+            await handler(list(batch.data))
+    else:
 
+        def handle(batch: Event) -> Any:
+            return handler(list(batch.data))
+
+    handle.__qualname__ = name_of(handler)
     return handle

@@ -15,18 +15,18 @@ from typing import TYPE_CHECKING, Any, Self, TypedDict, TypeVar, Unpack, overloa
 
 from anyio.lowlevel import checkpoint
 
-from bus.batch import BatchHandler, BatchSubscription, events_of
+from bus.batch import BatchHandler, BatchSubscription
 from bus.causality import Handling, caused_by, handling, inside_handler_of, next_depth
 from bus.chain import Chain
 from bus.clock import Clock, SystemClock
 from bus.description import BusDescription, Listener
 from bus.errors import BusClosed, InvalidEvent, PhasebusError
-from bus.event import Event, payload_field, plain_event
+from bus.event import Event, events_of, payload_field, plain_event
 from bus.fan_out import FanOut
-from bus.handlers import Handler, as_async, name_of
+from bus.handlers import FailureHandler, Handler, of_failures
 from bus.inbox import Inbox
 from bus.middleware.base import Middleware, MiddlewareFunction, as_middleware, middleware_name
-from bus.names import EventType, is_pattern, matches
+from bus.names import EventType, is_pattern
 from bus.options import Options, Overflow, SubscribeOptions
 from bus.pending import DrainTimeout, Pending
 from bus.reactor import Reactor
@@ -141,6 +141,10 @@ class EventBus:
         finally:
             self._shut()
 
+    def _hurry(self) -> None:
+        for subscription in self._subscriptions():
+            subscription.wake_all()
+
     async def drain(self, timeout: float | None = None) -> None:
         """Wait until no event is queued and no handler runs. Streams that nobody reads do not count.
 
@@ -155,10 +159,8 @@ class EventBus:
 
     async def _drain(self, timeout: float | None) -> None:
         with self.clock.move_on_after(timeout) as scope:
-            for subscription in self._subscriptions():
-                subscription.wake_all()
             await checkpoint()
-            await self.pending.wait()
+            await self.pending.wait(self._hurry)
         if self.pending.count and scope.cancelled_caught:
             assert timeout is not None
             subscriptions = self._subscriptions()
@@ -327,22 +329,14 @@ class EventBus:
         )
 
     def subscribe_dead_letters(
-        self, handler: Handler, pattern: str = "*", **options: Unpack[SubscribeOptions]
+        self, handler: FailureHandler, pattern: str = "*", **options: Unpack[SubscribeOptions]
     ) -> Subscription:
         """Call ``handler`` with a :class:`~bus.HandlerFailure` for each event of ``pattern`` that a handler failed on.
 
         That is after its last try. Nothing else is done with such an event: keep it, or publish it again.
         The options are those of :meth:`subscribe`.
         """
-        self._checked(pattern)
-        call = as_async(handler)
-
-        async def hear(event: Event) -> None:
-            if matches(pattern, event.data.event.type):
-                await call(event.data)
-
-        hear.__qualname__ = name_of(handler)
-        return self.subscribe(EventType.HANDLER_FAILED, hear, **options)
+        return self.subscribe(EventType.HANDLER_FAILED, of_failures(handler, self._checked(pattern)), **options)
 
     def stream(
         self,
@@ -362,8 +356,9 @@ class EventBus:
             connection_id=connection_id, queue_size=queue_size, overflow=overflow, replay_last=replay_last
         )
         inbox = StreamInbox(self._checked(pattern), self._next_order(), options)
+        missed = self._missed(inbox)
         self._routes.add(inbox)
-        self._replay(inbox, options)
+        inbox.replay(missed)
         return EventStream(self, inbox)
 
     async def wait_for(
@@ -489,16 +484,16 @@ class EventBus:
 
     def _add(self, subscription: S) -> S:
         self._refuse_closed()
+        missed = self._missed(subscription)
         subscription.deliver_through(self._of_kind("delivery"))
         self._routes.add(subscription)
-        self._replay(subscription, subscription.options)
+        subscription.replay(missed)
         if self._workers is not None:
             self._start(subscription)
         return subscription
 
-    def _replay(self, inbox: Inbox, options: Options) -> None:
-        if options.replay_last:
-            inbox.replay(self._recent(inbox.pattern, inbox.connection_id))
+    def _missed(self, inbox: Inbox) -> list[Event]:
+        return self._recent(inbox.pattern, inbox.connection_id) if inbox.options.replay_last else []
 
     def _recent(self, pattern: str, connection_id: str | None) -> list[Event]:
         recent = self._fan_out.recent
@@ -512,8 +507,8 @@ class EventBus:
             self._workers.start_soon(subscription.work, worker, name=f"phasebus: {subscription.name}")
 
     async def _watch(self, slow_after_s: float) -> None:
-        """Warn of calls that do not return: those that a worker is still at when this looks again."""
-        seen: set[tuple[Subscription, str]] = set()
+        """Warn, once, of a call that does not return: one that a worker is still at when this looks again."""
+        seen: dict[tuple[Subscription, str], bool] = {}  # whether it has been warned of
         while True:
             await self.clock.sleep(slow_after_s)
             running = {
@@ -522,10 +517,10 @@ class EventBus:
                 for event in subscription.running
                 if event is not None
             }
-            for (subscription, event_id), event in running.items():
-                if (subscription, event_id) in seen:
-                    self.reports.still_running(subscription.name, event, slow_after_s)
-            seen = set(running)
+            for call, event in running.items():
+                if seen.get(call) is False:
+                    self.reports.still_running(call[0].name, event, slow_after_s)
+            seen = {call: call in seen for call in running}
 
     def _shut(self) -> None:
         self._fan_out.closed = self._stopped = True

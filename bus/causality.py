@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Self
 from attrs import evolve
 
 from bus.errors import CausalityLoop
+from bus.event import Event, events_of
 
 if TYPE_CHECKING:
     from bus.bus import EventBus
-    from bus.event import Event
     from bus.middleware.retry import Attempt
 
 MAX_CAUSATION_DEPTH = 1_000
@@ -53,7 +53,7 @@ class Handling:
     @property
     def tries(self) -> int:
         """How often the handler has been called with the event."""
-        return 1 if self.attempt is None else self.attempt.number
+        return 1 if self.attempt is None else self.attempt.calls
 
 
 handling: ContextVar[Handling | None] = ContextVar("phasebus_handling", default=None)
@@ -106,9 +106,10 @@ def next_depth(cause: Event) -> int:
 def caused_by(event: Event, cause: Event) -> Event:
     """``event`` linked to ``cause``, unless it names a cause already; its depth grows either way.
 
-    Publishing the very event that is being handled (passing it on to another bus) keeps its identity.
+    Publishing the very event that is being handled (passing it on to another bus) keeps its identity; so does one of a
+    batch.
     """
     depth = max(event.causation_depth, next_depth(cause))
-    if event.causation_id is None and event.id != cause.id:
+    if event.causation_id is None and not any(event.id == handled.id for handled in events_of(cause)):
         return evolve(event, causation_id=cause.id, causation_depth=depth)
     return event if event.causation_depth == depth else evolve(event, causation_depth=depth)

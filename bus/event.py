@@ -147,6 +147,17 @@ plain_event = cast("Callable[[str, str | None, Any], Event]", _Unfrozen)
 """``Event(type, connection_id, data)`` for three quarters of the price: it is what most publishing is."""
 
 
+class Events(tuple[Event, ...]):
+    """What a batch carries. A class of its own, since anybody may publish something called ``event.batch``."""
+
+    __slots__ = ()
+
+
+def events_of(event: Event) -> tuple[Event, ...]:
+    """The events that one delivery is about: those of a batch, or the one."""
+    return event.data if event.data.__class__ is Events else (event,)
+
+
 def payload_field(data: Any, name: str) -> Any:
     """``data[name]`` of a mapping, ``data.name`` of an object, None if there is none of that name."""
     if data.__class__ is dict or isinstance(data, Mapping):

@@ -165,11 +165,12 @@ class FanOut:
             if inbox.queued >= inbox.queue_size and (refusal := inbox.refuses(event)):
                 raise refusal
         topic.counted_as.count += 1
-        if self.recent is not None:
+        recent = self.recent
+        if recent is not None:
             if event.connection_id in topic.last:  # the usual case of keep()
-                topic.last[event.connection_id] = event
+                topic.last[event.connection_id] = recent.number(), event
             else:
-                self.recent.keep(topic, event)
+                recent.keep(topic, event)
         dropped: Drops | None = None
         for inbox in route.queued:
             if inbox.queued < inbox.queue_size:

@@ -12,10 +12,14 @@ from anyio import to_thread
 
 from bus.clock import Clock
 from bus.event import Event
+from bus.names import matches
 from bus.options import Options
+from bus.payloads import HandlerFailure
 
 Handler = Callable[[Event], Any]
 """What a subscriber gives: a function of one event, ``async`` or plain."""
+FailureHandler = Callable[[HandlerFailure], Any]
+"""A function of what another handler failed on, ``async`` or plain."""
 AsyncHandler = Callable[[Event], Coroutine[Any, Any, None]]
 
 
@@ -49,6 +53,29 @@ def as_async(handler: Handler) -> AsyncHandler:
     return call
 
 
+def of_failures(handler: FailureHandler, pattern: str) -> Handler:
+    """A handler of ``handler.failed`` that calls ``handler`` with the failure, if it is on an event of ``pattern``."""
+    if not callable(handler):
+        raise TypeError(f"a handler of dead letters is a function of a HandlerFailure, not {handler!r}")
+
+    def means(data: Any) -> bool:
+        return isinstance(data, HandlerFailure) and matches(pattern, data.event.type)
+
+    hear: Handler
+    if is_async(handler):
+
+        async def hear(event: Event) -> None:
+            if means(event.data):
+                await handler(event.data)
+    else:
+
+        def hear(event: Event) -> Any:
+            return handler(event.data) if means(event.data) else None
+
+    hear.__qualname__ = name_of(handler)
+    return hear
+
+
 def in_thread(handler: Handler, threads: int) -> AsyncHandler:
     """``handler``, called in a worker thread, ``threads`` at most at once.
 
@@ -63,7 +90,10 @@ def in_thread(handler: Handler, threads: int) -> AsyncHandler:
         nonlocal limiter
         if limiter is None:
             limiter = anyio.CapacityLimiter(threads)
-        await to_thread.run_sync(handler, event, limiter=limiter)
+        result = await to_thread.run_sync(handler, event, limiter=limiter)
+        if isinstance(result, Coroutine):
+            result.close()
+            raise TypeError(f"{name_of(handler)} returned a coroutine: thread=True is for plain functions that block")
 
     return call
 

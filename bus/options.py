@@ -42,10 +42,17 @@ def _overflow(_: Any, attribute: Any, value: str) -> None:
         raise ValueError(f"overflow must be one of {', '.join(get_args(Overflow))}, not {value!r}")
 
 
-def _patterns(_: Any, attribute: Any, value: Mapping[str, int] | None) -> None:
-    for pattern in value or ():
+def _priorities(_: Any, attribute: Any, value: Mapping[str, int] | None) -> None:
+    for pattern, number in dict(value or {}).items():
         if not is_pattern(pattern):
             raise ValueError(f"priorities: {pattern!r} is no event name or pattern")
+        if not isinstance(number, int):
+            raise ValueError(f"priorities: how urgent {pattern} is, is an integer, not {number!r}")
+
+
+def _retry(_: Any, attribute: Any, value: Retry | None) -> None:
+    if value is not None and not hasattr(value, "wrap"):
+        raise ValueError(f"retry is a bus.middleware.Retry, not {value!r}")
 
 
 @frozen
@@ -62,8 +69,8 @@ class Options:
     concurrency: int = field(default=1, validator=_at_least_1)
     queue_size: int = field(default=1024, validator=_at_least_1)
     overflow: Overflow = field(default="wait", validator=_overflow)
-    priorities: Mapping[str, int] | None = field(default=None, validator=_patterns)
-    retry: Retry | None = None
+    priorities: Mapping[str, int] | None = field(default=None, validator=_priorities)
+    retry: Retry | None = field(default=None, validator=_retry)
     replay_last: bool = False
 
     def __attrs_post_init__(self) -> None:

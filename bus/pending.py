@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import anyio
 
 from bus.errors import PhasebusError
@@ -10,7 +12,8 @@ from bus.errors import PhasebusError
 class DrainTimeout(PhasebusError, TimeoutError):
     """:meth:`EventBus.drain` gave up waiting.
 
-    ``event_ids`` are the events that no handler has begun with, ``running_ids`` those that a queued handler is at.
+    ``event_ids`` are the events that no handler has begun with, ``running_ids`` those that a queued handler is at;
+    ``running`` is the number of handlers that run, inline ones included.
     """
 
     def __init__(
@@ -19,6 +22,7 @@ class DrainTimeout(PhasebusError, TimeoutError):
         super().__init__(f"after {timeout_s:g} s {len(event_ids)} events are still queued and {running} handlers run")
         self.event_ids = event_ids
         self.running_ids = running_ids
+        self.running = running
 
 
 class Pending:
@@ -51,10 +55,11 @@ class Pending:
             self._quiet.set()
             self._quiet = None
 
-    async def wait(self) -> None:
-        """Wait until nothing is left to do."""
+    async def wait(self, hurry: Callable[[], None]) -> None:
+        """Wait until nothing is left to do. ``hurry`` wakes those who wait for more to come: now they see not to."""
         self.draining += 1
         try:
+            hurry()
             while self.count:
                 if self._quiet is None:
                     self._quiet = anyio.Event()

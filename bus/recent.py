@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from itertools import count
+from operator import itemgetter
+
 from bus.event import Event
 from bus.names import matches
-from bus.routing import Topic, Topics
+from bus.routing import Kept, Topic, Topics
 
 
 class RecentEvents:
@@ -12,17 +15,21 @@ class RecentEvents:
 
     Two generations share the room. A new event goes to ``last`` of its topic; once there are half as many as the limit,
     ``last`` becomes ``earlier``, and what was there is forgotten. So keeping an event costs a look-up, and nothing is
-    ever put in order. What is kept of a connection is let go when its ``connection.terminated`` is published.
+    ever put in order. What is kept of a connection is let go when its ``connection.terminated`` is published, which is
+    not kept itself.
+
+    :ivar number: counts what is published, so that it can be replayed in that order; the wall clock may jump
     """
 
-    __slots__ = ("_half", "_number", "_topics")
+    __slots__ = ("_half", "_kept", "_topics", "number")
 
     def __init__(self, limit: int, topics: Topics) -> None:
         if limit < 2:
             raise ValueError(f"replay_limit must be at least 2, or 0 to keep nothing; not {limit}")
         self._half = limit // 2
         self._topics = topics
-        self._number = 0
+        self._kept = 0
+        self.number = count().__next__
 
     def __len__(self) -> int:
         return sum(len({*topic.last, *topic.earlier}) for topic in self._topics)
@@ -30,35 +37,36 @@ class RecentEvents:
     def keep(self, topic: Topic, event: Event) -> None:
         """Remember the event as the last of its type and connection."""
         if topic.ends_connection:
-            self.forget(event.connection_id)
+            if event.connection_id is not None:
+                self.forget(event.connection_id)
         elif topic.counted_as is topic:
             if event.connection_id not in topic.last:
-                self._number += 1
-                if self._number > self._half:
+                self._kept += 1
+                if self._kept > self._half:
                     self._grow_old()
-            topic.last[event.connection_id] = event
+            topic.last[event.connection_id] = self.number(), event
 
     def forget(self, connection_id: str | None) -> None:
         """Let go of what is kept of a connection."""
         for topic in self._topics:
             if topic.last.pop(connection_id, None) is not None:
-                self._number -= 1
+                self._kept -= 1
             topic.earlier.pop(connection_id, None)
 
     def matching(self, pattern: str, connection_id: str | None) -> list[Event]:
-        """The last events that a subscription means, in the order of their time stamps."""
-        found: list[Event] = []
+        """The last events that a subscription means, in the order published."""
+        found: list[Kept] = []
         for topic in self._topics:
             if matches(pattern, topic.name):
                 if connection_id is None:
                     found.extend({**topic.earlier, **topic.last}.values())
                 else:
-                    event = topic.last.get(connection_id) or topic.earlier.get(connection_id)
-                    if event is not None:
-                        found.append(event)
-        return sorted(found, key=lambda event: event.timestamp)
+                    kept = topic.last.get(connection_id) or topic.earlier.get(connection_id)
+                    if kept is not None:
+                        found.append(kept)
+        return [event for _, event in sorted(found, key=itemgetter(0))]
 
     def _grow_old(self) -> None:
         for topic in self._topics:
             topic.earlier, topic.last = topic.last, {}
-        self._number = 1
+        self._kept = 1

@@ -10,6 +10,8 @@ from bus.stream import StreamInbox
 from bus.subscription import Subscription
 
 Target = Subscription | StreamInbox
+Kept = tuple[int, Event]
+"""An event, and when among all it was published."""
 
 MAX_TYPES = 10_000
 """Names may come from outside: beyond so many, types are counted under ``*`` together and nothing is kept of them."""
@@ -56,8 +58,8 @@ class Topic:
         self.count = 0
         self.counted_as = self
         self.route: Route | None = None
-        self.last: dict[str | None, Event] = {}
-        self.earlier: dict[str | None, Event] = {}
+        self.last: dict[str | None, Kept] = {}
+        self.earlier: dict[str | None, Kept] = {}
         self.ends_connection = name == EventType.CONNECTION_TERMINATED
 
 

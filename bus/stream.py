@@ -94,13 +94,14 @@ class EventStream:
         """Receive nothing more. Idempotent."""
         self._inbox.events.clear()
         self._inbox.queued = 0
-        self._close()
+        self.end()
 
-    def _close(self) -> None:
+    def end(self) -> None:
+        """Receive nothing more; what is queued may still be taken. Idempotent."""
         if not self._inbox.closed:
             self._bus.remove(self._inbox)
             self._inbox.close()
 
     # `async for … break` without `async with` is natural; a stream that nobody holds must not make publishers wait.
     # The bus holds only the inbox, so letting go of the stream comes here at once.
-    __del__ = _close
+    __del__ = end

@@ -11,9 +11,11 @@ Weak spot: of a union of classes, none of which fits, it is not told why each do
 from __future__ import annotations
 
 import dataclasses
+import re
 import types
 from collections import abc
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from enum import Enum
 from functools import lru_cache
 from pathlib import Path
@@ -44,15 +46,28 @@ _COLLECTIONS: dict[Any, type] = {
     frozenset: frozenset,
     abc.Set: frozenset,
 }
+_MODULES = re.compile(r"([\w<>]+\.)+")
 _MAPPINGS = (dict, abc.Mapping, abc.MutableMapping)
 
 
+MAX_TOLD = 10
+"""Problems that an error tells of; a list of a million wrong values has a million."""
+
+
 class Misfit(ValueError):
-    """A mapping does not fit a class. ``problems`` has the path and the fault of each; the path may be empty."""
+    """A mapping does not fit a class.
+
+    :ivar path: where the first problem is, as in ``caller.numbers[1]``; empty if it is the whole
+    :ivar problem: what is wrong there, and then the other problems with their paths
+    """
 
     def __init__(self, problems: list[tuple[str, str]]) -> None:
-        super().__init__("; ".join(f"{path}: {fault}" if path else fault for path, fault in problems))
-        self.problems = problems
+        (self.path, problem), *others = problems
+        words = [problem, *(f"{path}: {fault}" if path else fault for path, fault in others[: MAX_TOLD - 1])]
+        if len(problems) > MAX_TOLD:
+            words.append(f"and {len(problems) - MAX_TOLD} more")
+        self.problem = "; ".join(words)
+        super().__init__(f"{self.path}: {self.problem}" if self.path else self.problem)
 
 
 def structure(data: Any, cls: type[T]) -> T:
@@ -87,7 +102,7 @@ def _converter() -> Converter:
     converter = Converter(
         forbid_extra_keys=True,
         prefer_attrib_converters=True,
-        structure_fallback_factory=lambda cls: _take_instance,
+        structure_fallback_factory=_instance_hook,
     )
     for kind in (str, bytes, bool, int, Path):
         converter.register_structure_hook(kind, _take_instance)
@@ -97,9 +112,8 @@ def _converter() -> Converter:
     converter.register_structure_hook_factory(_is_class_of_fields, lambda cls: _class_hook(cls, converter))
     converter.register_structure_hook_factory(lambda cls: _plain(cls) in _COLLECTIONS, _collection_hook(converter))
     converter.register_structure_hook_factory(lambda cls: _plain(cls) in _MAPPINGS, _mapping_hook(converter))
-    converter.register_structure_hook_func(
-        lambda cls: _plain(cls) in (Union, types.UnionType),
-        lambda value, union: _take_one_of(value, union, converter),
+    converter.register_structure_hook_factory(
+        lambda cls: _plain(cls) in (Union, types.UnionType), lambda cls: _union_hook(cls, converter)
     )
     return converter
 
@@ -107,9 +121,13 @@ def _converter() -> Converter:
 # -- what may stand for what ------------------------------------------------------------------------------------------
 
 
-def _take_instance(value: Any, cls: Any) -> Any:
+def _instance_hook(cls: Any) -> Hook:
     if not isinstance(cls, type):
-        raise StructureHandlerNotFoundError(f"{cls!r} cannot be checked", cls)
+        raise StructureHandlerNotFoundError(f"whether something is a {_words(cls)} cannot be found out", cls)
+    return _take_instance
+
+
+def _take_instance(value: Any, cls: Any) -> Any:
     if not isinstance(value, cls) or (cls is int and isinstance(value, bool)):
         raise _Wrong(_must_be(cls, value))
     return value
@@ -136,20 +154,24 @@ def _take_literal(value: Any, literal: Any) -> Any:
     raise _Wrong(f"must be one of {', '.join(map(repr, choices))}")
 
 
-def _take_one_of(value: Any, union: Any, converter: Converter) -> Any:
-    arms = get_args(union)
-    if value is None and type(None) in arms:
-        return None
-    arms = tuple(arm for arm in arms if arm is not type(None))
-    if len(arms) == 1:
-        return converter.structure(value, arms[0])
+def _union_hook(union: Any, converter: Converter) -> Hook:
     # A whole number is a float only where it cannot be what it is.
-    for arm in sorted(arms, key=lambda arm: arm is float):
-        try:
-            return converter.structure(value, arm)
-        except Exception:  # noqa: S112 - one of the others may do
-            continue
-    raise _Wrong(_must_be(union, value))
+    arms = sorted((arm for arm in get_args(union) if arm is not type(None)), key=lambda arm: arm is float)
+    for arm in arms:
+        with suppress(RecursionError):  # a class that has fields of its own kind
+            converter.get_structure_hook(arm)
+
+    def take(value: Any, _: Any) -> Any:
+        if value is None and type(None) in get_args(union):
+            return None
+        if len(arms) == 1:
+            return converter.structure(value, arms[0])
+        for arm in arms:
+            with suppress(Exception):  # one of the others may do
+                return converter.structure(value, arm)
+        raise _Wrong(_must_be(union, value))
+
+    return take
 
 
 def _class_hook(cls: type, converter: Converter) -> Hook:
@@ -159,7 +181,7 @@ def _class_hook(cls: type, converter: Converter) -> Hook:
         if isinstance(value, cls):
             return value
         if not isinstance(value, Mapping):
-            raise _Wrong(f"must be a mapping or {_words(cls)}, not {type(value).__qualname__}")
+            raise _Wrong(f"must be a mapping or {_words(cls)}, not {_kind(value)}")
         return build(value, cls)
 
     return take
@@ -236,18 +258,16 @@ def _problems(error: BaseException, path: str, annotation: Any = None) -> Iterat
 
 
 def _problems_of_part(error: Exception, path: str) -> Iterator[tuple[str, str]]:
-    for note in getattr(error, "__notes__", ()):
-        if isinstance(note, AttributeValidationNote):
-            at = _under(path, note.name)
-            if isinstance(error, KeyError) and error.args == (note.name,):
-                yield at, "is missing"
-            else:
-                yield from _problems(error, at, note.type)
-            return
-        if isinstance(note, IterableValidationNote):
-            yield from _problems(error, f"{path}[{note.index!r:.40}]", note.type)
-            return
-    yield from _problems(error, path)
+    notes = getattr(error, "__notes__", ())
+    match next((note for note in notes if isinstance(note, AttributeValidationNote | IterableValidationNote)), None):
+        case AttributeValidationNote(name=name) if isinstance(error, KeyError) and error.args == (name,):
+            yield _under(path, name), "is missing"
+        case AttributeValidationNote(name=name, type=annotation):
+            yield from _problems(error, _under(path, name), annotation)
+        case IterableValidationNote(index=index, type=annotation):
+            yield from _problems(error, f"{path}[{index!r:.40}]", annotation)
+        case _:
+            yield from _problems(error, path)
 
 
 def _refused_by_class(error: BaseException, path: str) -> tuple[str, str]:
@@ -263,14 +283,18 @@ def _init_fields(cls: type) -> list[str]:
 
 
 def _under(path: str, name: str) -> str:
-    return f"{path}.{name}" if path else f"{name:.40}"
+    return f"{path}.{name:.40}" if path else f"{name:.40}"
 
 
 def _must_be(annotation: Any, value: Any) -> str:
-    return f"must be {_words(annotation)}, not {'None' if value is None else type(value).__qualname__}"
+    return f"must be {_words(annotation)}, not {_kind(value)}"
+
+
+def _kind(value: Any) -> str:
+    return "None" if value is None else type(value).__qualname__
 
 
 def _words(annotation: Any) -> str:
     if isinstance(annotation, type) and not get_args(annotation):
         return annotation.__name__
-    return str(annotation).replace("typing.", "")
+    return _MODULES.sub("", str(annotation))

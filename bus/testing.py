@@ -28,6 +28,7 @@ from anyio.lowlevel import checkpoint
 from bus.bus import EventBus
 from bus.event import Event
 from bus.names import matches
+from bus.pending import DrainTimeout
 
 __all__ = ["FakeClock", "Recorder", "all_tasks_blocked", "settled"]
 
@@ -95,16 +96,23 @@ class Recorder:
 async def settled(*buses: EventBus, timeout: float | None = 5.0) -> None:
     """Wait until nothing is queued and no handler runs, on all these buses at once. Never sleeps.
 
-    An incomplete batch is handled as it is. What waits for a :class:`FakeClock` does not count as running unless a
-    handler does the waiting: such a handler settles when the clock has been moved.
+    An incomplete batch is handled as it is. A handler that waits for a :class:`FakeClock` runs until that is moved:
+    ``advance`` it first.
 
-    :raises DrainTimeout: after ``timeout`` seconds of the bus's clock; it names the events that are left
+    :raises DrainTimeout: after ``timeout`` real seconds, since a bus's own clock may stand still; it names what is left
     """
-    while True:
-        for bus in buses:
-            await bus.drain(timeout)
-        if not any(bus.pending.count for bus in buses):
-            return
+    with anyio.move_on_after(timeout):
+        while True:
+            for bus in buses:
+                await bus.drain()
+            if not any(bus.pending.count for bus in buses):
+                return
+    assert timeout is not None
+    for bus in buses:
+        try:
+            await bus.drain(0)
+        except DrainTimeout as left:
+            raise DrainTimeout(timeout, left.event_ids, left.running_ids, left.running) from None
 
 
 async def all_tasks_blocked() -> None:
@@ -121,12 +129,24 @@ async def all_tasks_blocked() -> None:
     import asyncio
 
     this = asyncio.current_task()
-    while True:
-        await checkpoint()
-        others: list[Any] = [task for task in asyncio.all_tasks(loop) if task is not this]
-        # The same attribute of asyncio's tasks that anyio looks at for this purpose.
-        if all(task._fut_waiter is not None and not task._fut_waiter.done() for task in others):
-            return
+    _looking.add(this)
+    try:
+        quiet = 0
+        while quiet < _QUIET_TURNS:
+            await checkpoint()
+            others: list[Any] = [task for task in asyncio.all_tasks(loop) if task not in _looking]
+            # The same attribute of asyncio's tasks that anyio looks at for this purpose.
+            blocked = all(task._fut_waiter is not None and not task._fut_waiter.done() for task in others)
+            quiet = quiet + 1 if blocked else 0
+    finally:
+        _looking.discard(this)
+
+
+_QUIET_TURNS = 8
+"""So many turns of asyncio's loop nobody has to move: who waits for a task's end (a group, a gather) learns of it by
+callbacks, which take a turn each."""
+_looking: set[Any] = set()
+"""The tasks in :func:`all_tasks_blocked`, which do not wait for each other."""
 
 
 class Timed(Protocol):

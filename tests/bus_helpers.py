@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Coroutine, Generator
 from contextlib import AbstractContextManager
 from types import coroutine
-from typing import Any
+from typing import Any, Protocol
 
 import anyio
 from anyio.lowlevel import checkpoint
@@ -73,6 +73,12 @@ class Fails:
         raise ValueError("it broke")
 
 
+class Cancellable(Protocol):
+    """A cancel scope, a subscription, or whatever else a test cancels."""
+
+    def cancel(self) -> Any: ...
+
+
 async def settle() -> None:
     """Let all others run until they wait. (``wait_all_tasks_blocked`` sleeps for 0.1 s on asyncio.)"""
     for _ in range(50):
@@ -94,9 +100,21 @@ def assert_at_rest(bus: EventBus) -> None:
             assert (target.queued, target.reserved, target.waiting) == (0, 0, [])
 
 
+def living_tasks() -> int:
+    """How many tasks there are in this event loop, this one included."""
+    try:
+        import asyncio
+
+        return len(asyncio.all_tasks())
+    except RuntimeError:
+        import trio
+
+        return trio.lowlevel.current_statistics().tasks_living
+
+
 @coroutine
-def cancelled_at(step: int, scope: anyio.CancelScope, work: Coroutine[Any, Any, Any]) -> Generator[Any, Any, bool]:
-    """Run ``work``, cancelling ``scope`` (which is around this) at its await number ``step``. Whether it got so far."""
+def cancelled_at(step: int, scope: Cancellable, work: Coroutine[Any, Any, Any]) -> Generator[Any, Any, bool]:
+    """Run ``work``, cancelling ``scope`` (often one around this) at its await number ``step``. Whether it got so far."""
     send, value, waits = work.send, None, 0
     while True:
         try:

@@ -37,11 +37,12 @@ def test_every_error_is_a_phasebus_error() -> None:
             assert issubclass(error, bus.PhasebusError)
 
 
-def test_importing_bus_loads_nothing_of_the_command_or_the_statecharts() -> None:
+def test_importing_bus_loads_nothing_of_the_command_the_statecharts_or_monitoring() -> None:
     code = "import bus, sys; print(*sorted({name.partition('.')[0] for name in sys.modules}))"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=BUS.parent)
     loaded = set(run.stdout.split())
     assert loaded & {"rich", "ruamel", "click", "statemachine", "statemachines", "cli", "trio", "yaml"} == set()
+    assert loaded & {"prometheus_client", "opentelemetry"} == set()
 
 
 def test_bus_imports_nothing_from_statemachines() -> None:

@@ -34,11 +34,11 @@ from weakref import ref
 
 from attrs import define, field, frozen
 
-from bus.batch import BATCH, events_of
+from bus.batch import BATCH
 from bus.bus import EventBus
 from bus.causality import handling
 from bus.cloudevents import KEPT
-from bus.event import Event
+from bus.event import Event, events_of
 from bus.integrations.by_handler import HandlerCounts, by_handler
 from bus.middleware.base import Middleware, Next
 
@@ -242,7 +242,7 @@ def observe(bus: EventBus, meter_provider: MeterProvider | None = None, *, prefi
 
     def published(_: CallbackOptions) -> Iterator[Observation]:
         for event_type, count in looks.take("event.published").events_by_type.items():
-            yield Observation(count, {"messaging.destination.name": event_type})
+            yield Observation(count, {"messaging.destination.name": str(event_type)})
 
     def reading(
         name: str, read: Callable[[HandlerCounts], float]

@@ -2,6 +2,7 @@
 
 from bus.middleware.base import FunctionMiddleware, Middleware, Next, delivery_middleware, publish_middleware
 from bus.middleware.chains import default_chain, production_chain
+from bus.middleware.circuit_breaker import CircuitBreaker
 from bus.middleware.deduplication import Deduplication
 from bus.middleware.logging import Logging
 from bus.middleware.metrics import Metrics
@@ -12,6 +13,7 @@ from bus.middleware.timeout import Timeout
 from bus.middleware.validation import Validation
 
 __all__ = [
+    "CircuitBreaker",
     "Deduplication",
     "FunctionMiddleware",
     "Logging",

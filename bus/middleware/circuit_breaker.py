@@ -12,7 +12,8 @@ the table does not name changes nothing:
 
 A call has no result if it was cancelled, or raised what is not in ``count``. So half-open always means that a trial is
 running, and whatever ends it ends the state. A call that began before the last change of state says nothing about now:
-its result is not looked at.
+its result is not looked at. Weak spot: a trial that never returns leaves the circuit half-open, so give the handler a
+time-out.
 
 Where it stands in the chain:
 

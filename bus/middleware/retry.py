@@ -49,7 +49,7 @@ class Retry:
         try:
             plain = min(self.max_delay_s, self.first_delay_s * self.factor ** (failures - 1))
         except OverflowError:
-            plain = self.max_delay_s
+            plain = self.max_delay_s if self.first_delay_s else 0.0
         return plain * (1 + self.jitter * (2 * self.random() - 1)) if self.jitter else plain
 
     def wrap(self, call_next: Next, bus: EventBus, subscription: Subscription | None) -> Next:
@@ -74,10 +74,11 @@ class Retry:
                         return
                     await bus.clock.sleep(self.delay_s(attempt.number))
                     attempt.number += 1
+                    attempt.calls += 1
                     subscription.retried += 1
             finally:
                 if around is not None:
-                    around.number += attempt.number - 1
+                    around.calls += attempt.calls - 1
                     call.attempt = around
 
         return try_again
@@ -87,14 +88,15 @@ class Attempt:
     """Which try of an event this is.
 
     :ivar number: 1 for the first
+    :ivar calls: how often the handler has been called; more than that, if one inside tries again, too
     """
 
-    __slots__ = ("_around", "_policy", "number")
+    __slots__ = ("_around", "_policy", "calls", "number")
 
     def __init__(self, policy: Retry, around: Attempt | None) -> None:
         self._policy = policy
         self._around = around
-        self.number = 1
+        self.number = self.calls = 1
 
     def has_another(self, error: BaseException) -> bool:
         """Whether the handler is called again after this error."""

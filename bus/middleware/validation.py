@@ -6,11 +6,11 @@ look-up in a dictionary, and no coroutine of its own.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
 import attrs
-from attrs import Factory, evolve, field, frozen
+from attrs import evolve, field, frozen
 
 from bus.errors import InvalidEvent
 from bus.event import Event
@@ -36,6 +36,14 @@ MAX_KNOWN_TYPES = 10_000
 """Names may come from outside: when so many types are known, all are forgotten, and each is looked up once more."""
 
 _ADDRESS = ("connection_id", "call_id", "tenant_id")
+
+
+def _copy_required(given: Mapping[str, tuple[str, ...]]) -> Mapping[str, tuple[str, ...]]:
+    return dict(given)
+
+
+def _copy_payloads(given: Mapping[str, type]) -> Mapping[str, type]:
+    return dict(given)
 
 
 def _payload_classes(_: Any, __: Any, payloads: Mapping[str, type]) -> None:
@@ -66,10 +74,10 @@ class Validation:
     >>> Validation(payloads={"call.accepted": CallAccepted, "billing.*": Bill})      # doctest: +SKIP
     """
 
-    required: Mapping[str, tuple[str, ...]] = field(factory=lambda: REQUIRED_FIELDS, converter=dict)
-    payloads: Mapping[str, type] = field(factory=dict, converter=dict, validator=_payload_classes)
+    required: Mapping[str, tuple[str, ...]] = field(factory=lambda: REQUIRED_FIELDS, converter=_copy_required)
+    payloads: Mapping[str, type] = field(factory=dict, converter=_copy_payloads, validator=_payload_classes)
     kind: Literal["publish"] = field(default="publish", init=False)
-    _rules: dict[str, _Rule] = field(default=Factory(dict), init=False, repr=False, eq=False)
+    _rules: dict[str, _Rule] = field(factory=dict, init=False, repr=False, eq=False)
 
     def wrap(self, call_next: Next, bus: EventBus, subscription: Subscription | None) -> Next:
         """The chain behind the check."""
@@ -143,7 +151,7 @@ def _with_payload(event: Event, cls: type) -> Event:
     try:
         payload: Any = structure(fields, cls)
     except Misfit as misfit:
-        raise _invalid(event.type, misfit.problems) from None
+        raise InvalidEvent(event.type, misfit.path or None, misfit.problem) from None
     return evolve(event, data=payload, **own)
 
 
@@ -159,10 +167,3 @@ def _address(event: Event, name: str, said: Any, cls: type) -> Any:
     if not isinstance(said, str) or not said:
         raise InvalidEvent(event.type, name, "must be a text that is not empty")
     return said
-
-
-def _invalid(event_type: str, problems: Iterable[tuple[str, str]]) -> InvalidEvent:
-    """One error for all problems; its ``field`` is that of the first."""
-    (path, problem), *others = problems
-    words = [problem, *(f"{at}: {what}" if at else what for at, what in others)]
-    return InvalidEvent(event_type, path or None, "; ".join(words))
