@@ -237,7 +237,9 @@ CASES: dict[str, tuple[str, str]] = {
     "history that leads outside": (changed("    states:\n      waiting", "    history: {was: {transitions: [{target: ▸gone}]}}\n    states:\n      waiting"), "is not inside 'live'"),
     "history named like a state": (changed("    states:\n      waiting", "    history: {▸gone: {transitions: [{target: waiting}]}}\n    states:\n      waiting"), "ids are unique"),
     "invoke": (changed("        exit: [stop", "        ▸invoke: {call: x}\n        exit: [stop"), f"'invoke' {LATER}"),
-    "defer": (changed("        exit: [stop", "        ▸defer: [a.done]\n        exit: [stop"), f"'defer' {LATER}"),
+    "final state that defers": (changed("    final: true\n", "    final: true\n    ▸defer: [a.done]\n"), "cannot have 'defer'"),
+    "defer of no event": (changed("        exit: [stop", "        defer: [▸Done]\n        exit: [stop"), "is not an event name"),
+    "defer of an end": (changed("        exit: [stop", "        defer: [▸done.state.live]\n        exit: [stop"), "only a transition can have it"),
     # transitions
     "transitions is a mapping": (chart("  a:\n    initial: true\n    transitions: ▸{event: a.done, target: a}\n"), "put '- ' before each"),
     "transition is a word": (changed("- {event: call.ended, target: gone}", "- ▸gone"), "item 1 of 'transitions' must be a mapping"),

@@ -10,7 +10,7 @@ caller carries out.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Literal
 
 from attrs import define, evolve, frozen
@@ -49,6 +49,8 @@ class Counts:
     unknown: int = 0
     foreign: int = 0
     finished: int = 0
+    deferred: int = 0
+    refused: int = 0
 
 
 @frozen
@@ -187,7 +189,7 @@ class Connections:
 
     def mark(
         self, connection_id: str, dependency: str, *, at: float, now: float, cause: Event | None = None
-    ) -> Reaction:
+    ) -> list[Reaction]:
         """Make a dependency ready by hand.
 
         :raises UnknownConnection: nobody of that id
@@ -197,12 +199,12 @@ class Connections:
         self.steps.bit(dependency)
         event = _linked(Event(DEPENDENCY_MARKED, connection_id, {"dependency": dependency}, timestamp=at), cause)
         if record.ended:
-            return self._finished(record, event)
-        return self._try(record, event, now, lambda: self.steps.mark(record, dependency, event, at=at, now=now))
+            return [self._finished(record, event)]
+        return self._try(record, event, at, now, lambda: self.steps.mark(record, dependency, event, at=at, now=now))
 
     def terminate(
         self, connection_id: str, reason: str | None, *, at: float, now: float, cause: Event | None = None
-    ) -> Reaction:
+    ) -> list[Reaction]:
         """End a connection.
 
         :raises UnknownConnection: nobody of that id
@@ -210,8 +212,8 @@ class Connections:
         record = self.record(connection_id)
         event = _linked(Event(TERMINATION, connection_id, {"reason": reason}, timestamp=at), cause)
         if record.ended:
-            return self._finished(record, event)
-        return self._try(record, event, now, lambda: self.steps.terminate(record, event, at=at, now=now))
+            return [self._finished(record, event)]
+        return self._try(record, event, at, now, lambda: self.steps.terminate(record, event, at=at, now=now))
 
     def next_deadline(self) -> float | None:
         """When :meth:`fire_next` will have something to do."""
@@ -256,24 +258,64 @@ class Connections:
             record = evolve(record, identity=evolve(identity, call_id=call_id))
             self.records[connection_id] = record
             self._by_call_id[call_id] = connection_id
-        reactions = [self._try(record, event, now, lambda: self.steps.event(record, event, at=at, now=now))]
+        reactions = self._try(record, event, at, now, lambda: self.steps.event(record, event, at=at, now=now))
         if call_id is not None:
             reactions += self._release(connection_id, [("call_id", call_id)], at, now)
         return reactions
 
-    def _try(self, record: Record, event: Event, now: float, make: Any) -> Reaction:
+    def _try(self, record: Record, event: Event, at: float, now: float, make: Callable[[], Step]) -> list[Reaction]:
+        """Make a step; and if it changed the configuration, those of the events that waited for this."""
+        first = self._step(record, event, now, make)
+        if first.step is None or not first.step.after.deferred or not first.step.changed_configuration:
+            return [first]
+        return [first, *self._send_again(record.connection_id, at, now)]
+
+    def _step(
+        self, record: Record, event: Event, now: float, make: Callable[[], Step], again: bool = False
+    ) -> Reaction:
         try:
-            step: Step = make()
+            step = make()
         except StepNeverSettles as error:
             self._note(record.connection_id, Note("cut", event.type, str(error)))
             return Reaction("failed", event, record.connection_id, error=error)
         self.counts.processed += 1
         if not step.ignored:
             self._commit(step, now)
-        if step.outcome.quiet and (step.ignored or event.type == TIMER_FIRED):
+        if step.deferral == "deferred":
+            self.counts.deferred += 1
+        elif step.deferral == "refused":
+            self.counts.refused += 1
+        elif step.outcome.quiet and (step.ignored or again or event.type == TIMER_FIRED):
             self.counts.ignored += 1
         self._note_step(step, record)
-        return Reaction("step", event, record.connection_id, step)
+        return Reaction("step", event, record.connection_id, step, again=again)
+
+    def _send_again(self, connection_id: str, at: float, now: float) -> Iterator[Reaction]:
+        """Send deferred events again, in order; from the first on after each change of configuration."""
+        changed = True
+        while changed:
+            changed = False
+            for event in self.records[connection_id].deferred if connection_id in self.records else ():
+                record = self.records[connection_id]
+                if record.ended:
+                    yield self._finished(record, event)
+                    continue
+                reaction = self._again(record, event, at, now)
+                if reaction is not None:
+                    yield reaction
+                    if reaction.step is not None and reaction.step.changed_configuration:
+                        changed = True
+                        break
+
+    def _again(self, record: Record, event: Event, at: float, now: float) -> Reaction | None:
+        try:
+            step = self.steps.send_again(record, event, at=at, now=now)
+        except StepNeverSettles:
+            step = None
+        if step is None:
+            return None
+        made = step
+        return self._step(record, event, now, lambda: made, again=True)
 
     def _commit(self, step: Step, now: float) -> None:
         after = step.after
@@ -409,7 +451,7 @@ class Connections:
             return []
         data = {"timer": timer.spec.after.written, "state": self.layout.ids[timer.spec.state]}
         event = Event(TIMER_FIRED, connection_id, data, timestamp=at)
-        return [self._try(record, event, now, lambda: self.steps.fire(record, timer, event, at=at, now=now))]
+        return self._try(record, event, at, now, lambda: self.steps.fire(record, timer, event, at=at, now=now))
 
     def _forget(self, connection_id: str) -> None:
         record = self.records.pop(connection_id)

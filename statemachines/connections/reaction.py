@@ -23,6 +23,7 @@ class Reaction:
         another tenant's; ``finished``: the connection has ended; ``failed``: ``error`` says why it could not be applied
     :ivar connection_id: of the connection concerned; None if nobody knows
     :ivar released: the event had come early, and its connection is there now
+    :ivar again: the event had been deferred, and was sent again
     """
 
     kind: Kind
@@ -31,3 +32,4 @@ class Reaction:
     step: Step | None = None
     error: StepNeverSettles | UnknownDependency | CausalityLoop | None = None
     released: bool = False
+    again: bool = False

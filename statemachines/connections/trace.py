@@ -9,7 +9,7 @@ from attrs import Factory, frozen
 
 from bus.interchange import payload_to_plain
 from statemachines.connections.reaction import Reaction
-from statemachines.table.step import TIMER_FIRED
+from statemachines.table.step import MAX_DEFERRED, TIMER_FIRED
 
 EntryKind = Literal[
     "event",
@@ -19,6 +19,7 @@ EntryKind = Literal[
     "call",
     "timer",
     "early",
+    "deferred",
     "ignored",
     "rejected",
     "expect",
@@ -31,7 +32,8 @@ class Entry:
 
     ``details`` by kind: ``event`` type, data and what else the event says; ``fact`` name, value; ``transition`` from,
     to, event, configuration; ``publish`` type, data; ``call`` name; ``timer`` timer, state; ``early`` type, released;
-    ``ignored`` type; ``rejected`` type, reason; ``expect`` ok, and for each thing asked what was expected and found.
+    ``deferred`` type, again; ``ignored`` type;
+    ``rejected`` type, reason; ``expect`` ok, and for each thing asked what was expected and found.
     """
 
     at: float
@@ -57,6 +59,8 @@ def entries_of(reaction: Reaction, at: float) -> Iterator[Entry]:
     step = reaction.step
     if reaction.released:
         yield entry("early", type=event.type, released=True)
+    elif reaction.again:
+        yield entry("deferred", type=event.type, again=True)
     elif step is not None and step.event.type == TIMER_FIRED:
         yield entry("timer", timer=event.field("timer"), state=event.field("state"))
     elif reaction.kind not in ("registered", "expired"):
@@ -68,7 +72,9 @@ def entries_of(reaction: Reaction, at: float) -> Iterator[Entry]:
         yield entry("early", type=event.type, released=False)
     elif step is None:
         yield entry("rejected", type=event.type, reason=_REASONS[reaction.kind])
-    elif step.ignored:
+    elif step.deferral == "refused" and step.during is step.before:
+        yield entry("rejected", type=event.type, reason=_TOO_MANY)
+    elif step.ignored or (reaction.again and step.outcome.quiet):
         yield entry("ignored", type=event.type)
     else:
         for name, value in step.facts():
@@ -80,8 +86,13 @@ def entries_of(reaction: Reaction, at: float) -> Iterator[Entry]:
                 event=event.type,
                 configuration=list(step.after.situation.configuration),
             )
+        if step.deferral == "deferred":
+            yield entry("deferred", type=event.type, again=False)
+        elif step.deferral == "refused":
+            yield entry("rejected", type=event.type, reason=_TOO_MANY)
 
 
+_TOO_MANY = f"{MAX_DEFERRED} deferred events wait already"
 _REASONS = {
     "expired": "came early, and nobody was registered in time",
     "unknown": "no such connection",

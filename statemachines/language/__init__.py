@@ -32,7 +32,6 @@ __all__ = [
     "ExpressionError",
     "Faults",
     "History",
-    "History",
     "Problem",
     "Property",
     "Publish",

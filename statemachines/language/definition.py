@@ -119,6 +119,7 @@ class State:
     after: tuple[After, ...] = ()
     states: tuple[State, ...] = ()
     history: tuple[History, ...] = ()
+    defer: tuple[str, ...] = ()
 
     def walk(self) -> Iterator[State]:
         """This state and all inside it, in document order."""

@@ -151,6 +151,9 @@ class Placed:
             yield trigger.event, place
         for moved in self.transitions:
             yield from zip(moved.transition.event, self.event_places(moved), strict=False)
+        for found in self.states:
+            base = (*found.at, "defer")
+            yield from zip(found.state.defer, event_places(self.raw(base), base), strict=False)
         for action, place in self.actions:
             if isinstance(action, Publish):
                 yield action.event, (*place, "publish", "event")

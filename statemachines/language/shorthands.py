@@ -6,7 +6,7 @@ order, its location in the file, so that a rule can point at it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from statemachines.language.definition import Action, Call, Publish, Trigger
@@ -52,15 +52,24 @@ def _not_an_event(value: str) -> str:
 
 def structure_events(value: Any, _: Any = None) -> tuple[str, ...]:
     """One event, or a list of them."""
+    return _one_or_several(value, structure_event_pattern)
+
+
+def structure_heard(value: Any, _: Any = None) -> tuple[str, ...]:
+    """One event of the bus, or a list of them."""
+    return _one_or_several(value, _heard)
+
+
+def _one_or_several(value: Any, structure_one: Callable[[Any], str]) -> tuple[str, ...]:
     if not isinstance(value, list):
-        return (structure_event_pattern(value),)
+        return (structure_one(value),)
     if not value:
         raise Wrong("is an empty list: name at least one event")
     faults = Faults()
     events = []
     for index, item in enumerate(value):
         with faults.at(index):
-            events.append(structure_event_pattern(item))
+            events.append(structure_one(item))
     faults.check()
     return tuple(events)
 
@@ -102,7 +111,7 @@ def _trigger(value: Any) -> tuple[Trigger, ...]:
     if "event" not in value:
         faults.add("the key 'event' is missing", key=True, whole=True)
     with faults.at("event"):
-        events = tuple(map(_heard, structure_events(value["event"]))) if "event" in value else ()
+        events = structure_heard(value["event"]) if "event" in value else ()
     with faults.at("when"):
         when = structure_expression(value["when"]) if "when" in value else None
     faults.check()

@@ -27,6 +27,7 @@ from statemachines.language.shorthands import (
     LATER,
     structure_actions,
     structure_events,
+    structure_heard,
     structure_triggers,
 )
 from statemachines.language.structuring import (
@@ -44,7 +45,6 @@ from statemachines.language.structuring import (
 # Keys of the language that this version refuses rather than half obeys, each with what to do instead.
 _LATER = {
     "invoke": "call a hook on enter, which publishes an event when it is done",
-    "defer": "give the state a transition for the event",
     "keys": "publish events with their connection_id or call_id",
 }
 _MISPLACED = {
@@ -118,8 +118,8 @@ def _definition_hook(converter: Converter) -> Hook:
 
 
 def _state_hook(converter: Converter) -> Hook:
-    hooks = {"transitions": _transitions_hook(converter)}
-    return class_hook(converter, State, unknown=_later("invoke", "defer"), hooks=hooks, given="id")
+    hooks = {"transitions": _transitions_hook(converter), "defer": structure_heard}
+    return class_hook(converter, State, unknown=_later("invoke"), hooks=hooks, given="id")
 
 
 def _states_hook(converter: Converter) -> Hook:

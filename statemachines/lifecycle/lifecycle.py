@@ -40,6 +40,8 @@ class LifecycleStatistics:
     :ivar unknown: events of connections that nobody registered, and that the definition does not name
     :ivar foreign: events of another tenant than the connection's
     :ivar finished: events of connections that had ended
+    :ivar deferred: events that had to wait for another state of their connection
+    :ivar refused: events that would have waited so, but for too many others
     :ivar connections: connections known now, ended ones that are retained included
     :ivar hits: steps that the table knew
     :ivar misses: steps that python-statemachine was asked for
@@ -53,6 +55,8 @@ class LifecycleStatistics:
     unknown: int
     foreign: int
     finished: int
+    deferred: int
+    refused: int
     connections: int
     hits: int
     misses: int
@@ -316,17 +320,20 @@ class ConnectionLifecycle:
             unknown=counts.unknown,
             foreign=counts.foreign,
             finished=counts.finished,
+            deferred=counts.deferred,
+            refused=counts.refused,
             connections=len(self._connections.records),
             hits=table.hits,
             misses=table.misses,
             unevaluated=table.compiler.failures,
         )
 
-    async def _by_hand(self, reaction: Reaction) -> None:
-        self._engine.react([reaction], None)
-        await self._engine.carry_out_for(reaction.connection_id or "")
-        if reaction.error is not None:
-            raise reaction.error
+    async def _by_hand(self, reactions: list[Reaction]) -> None:
+        self._engine.react(reactions, None)
+        first = reactions[0]
+        await self._engine.carry_out_for(first.connection_id or "")
+        if first.error is not None:
+            raise first.error
 
     def _refuse_closed(self) -> None:
         if self._closed:

@@ -16,6 +16,7 @@ from statemachines.language.definition import Definition, Dependency, State, Tra
 from statemachines.rendering.words import (
     Phrase,
     actions_words,
+    event_words,
     history_words,
     joined,
     plain,
@@ -135,6 +136,8 @@ class _Diagram:
             for word, actions in (("enter", state.enter), ("exit", state.exit))
             if actions
         ]
+        if state.defer:
+            actions.append(f"defers {plain(event_words(state.defer))}")
         if not state.states:
             yield f"{pad}{mermaid_id}"
             yield from (f"{pad}{mermaid_id} : {escape(action)}" for action in actions)

@@ -15,7 +15,7 @@ from statemachines.rendering.signs import Signs
 
 REGISTERED = "connection.created"
 PHASE_CHANGED = "connection.phase_changed"
-VERDICTS = ("early", "ignored", "rejected")
+VERDICTS = ("early", "deferred", "ignored", "rejected")
 _STATUS_STYLES = {"ready": "green", "failed": "red", "pending": "yellow"}
 
 
@@ -105,7 +105,7 @@ class Row:
                 return Text.assemble(("publishes ", "dim"), name, (f"  {payload}" if payload else "", "dim"))
             case "call":
                 return Text.assemble(("calls ", "dim"), (self.signs.clean(str(details["name"])), "bold blue"))
-            case "early" | "ignored" | "rejected":
+            case "early" | "deferred" | "ignored" | "rejected":
                 return self._verdict(entry)
         return None
 
@@ -125,6 +125,10 @@ class Row:
                 return Text("had come early", "yellow")
             case "early":
                 return Text(f"{signs.lost} early: waits for the registration", "yellow")
+            case "deferred" if details.get("again"):
+                return Text("had waited for this", "yellow")
+            case "deferred":
+                return Text(f"{signs.lost} deferred: waits for another state", "yellow")
             case "ignored" if details["type"] == REGISTERED:
                 return Text("registered", "green")  # the event that a connection starts on did just that
             case "ignored":

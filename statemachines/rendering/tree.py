@@ -18,6 +18,7 @@ from statemachines.rendering.words import (
     Role,
     actions_words,
     duration_words,
+    event_words,
     history_words,
     joined,
     property_words,
@@ -119,6 +120,8 @@ class _Drawing:
             yield words("exit"), actions_words(state.exit)
         for history in state.history:
             yield _name(history.id), history_words(history)
+        if state.defer:
+            yield words("defers"), event_words(state.defer)
         for transition in state.transitions:
             yield self._target(transition), transition_words(transition, on="on ")
         for after in state.after:

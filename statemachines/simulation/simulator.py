@@ -154,13 +154,13 @@ class Simulation:
 
     # -- details --
 
-    def _by_hand(self, connection_id: str, act: Callable[[], Reaction]) -> None:
+    def _by_hand(self, connection_id: str, act: Callable[[], list[Reaction]]) -> None:
         try:
-            reaction = act()
+            reactions = act()
         except PhasebusError as error:
             self._say(connection_id, "rejected", type="", reason=str(error))
             return
-        self._follow([reaction], None)
+        self._follow(reactions, None)
 
     def _follow(self, reactions: Iterable[Reaction], received: Event | None) -> None:
         """Tell of reactions, carry out what follows, and work off what comes back from it."""

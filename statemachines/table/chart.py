@@ -44,11 +44,13 @@ class Trace:
     """What one step did: the states active afterwards, in document order, and what happened on the way.
 
     ``history`` has, for each history of the chart, the states that it leads back to; None if its state was never left.
+    ``handled`` tells whether a transition was taken for the event itself, not only because of what else had changed.
     """
 
     states: tuple[int, ...]
     history: Histories
     happenings: tuple[Happening, ...]
+    handled: bool
 
 
 class Chart:
@@ -100,6 +102,7 @@ class Chart:
             for number, held in enumerate(history)
             if held is not None
         }
+        handled = True
         try:
             if states is None or token is None:
                 model.settling = True
@@ -108,13 +111,14 @@ class Chart:
             else:
                 machine.current_state_value = OrderedSet([_ROOT, *(f"s{state}" for state in states)])
                 machine.send(token, delay=0, internal=False)
-                if not model.settling:
+                handled = model.settling
+                if not handled:
                     model.settling = True
                     machine.send(_SETTLE, delay=0, internal=False)
         except NeverSettles:
             self._machine = None
             raise
-        return Trace(tuple(sorted(self._active())), self._history(machine), tuple(model.happenings))
+        return Trace(tuple(sorted(self._active())), self._history(machine), tuple(model.happenings), handled)
 
     def _history(self, machine: Any) -> Histories:
         held = machine.history_values

@@ -104,8 +104,10 @@ class Layout:
 
     def is_named(self, event_type: str) -> bool:
         """Whether the definition names events of this type anywhere."""
-        return self.event_class(event_type) != UNHANDLED or any(
-            matches(trigger.event, event_type) for trigger in self._triggers()
+        return (
+            self.event_class(event_type) != UNHANDLED
+            or any(matches(trigger.event, event_type) for trigger in self._triggers())
+            or any(matches(pattern, event_type) for state in self.states for pattern in state.defer)
         )
 
     def phase(self, states: tuple[int, ...]) -> str:

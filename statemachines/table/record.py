@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from attrs import define, frozen
 
 if TYPE_CHECKING:
+    from bus.event import Event
     from statemachines.table.layout import TimerSpec
     from statemachines.table.table import Situation
 
@@ -55,6 +56,8 @@ class Record:
     since: float
     updated_at: float
     """When facts, configuration or timers last changed; ``since`` is when the configuration did."""
+    deferred: tuple[Event, ...] = ()
+    """The events that wait for the next change of configuration, in order."""
 
     @property
     def connection_id(self) -> str:

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, Literal
 
-from attrs import define, frozen
+from attrs import define, evolve, frozen
 
 from bus.event import Event
 from bus.names import matches
@@ -28,12 +28,16 @@ CREATED = "connection.created"
 
 MAX_REMEMBERED_PLANS = 10_000
 MAX_DOUBLINGS = 100
+MAX_DEFERRED = 16
+
+Deferral = Literal["deferred", "refused"]
 
 
 @define(eq=False)
 class Step:
     """What an event did to a connection.
 
+    ``deferral`` tells whether the event was ``deferred``, or would have been but for too many others (``refused``).
     ``before`` is None for the registration. ``during`` holds the facts that the guards saw: those after the event, with
     the visits from before. Everything else can be read off these.
     """
@@ -44,6 +48,7 @@ class Step:
     after: Record
     outcome: Outcome
     layout: Layout
+    deferral: Deferral | None = None
 
     @property
     def ignored(self) -> bool:
@@ -155,6 +160,32 @@ class Steps:
         if plan.dependencies or plan.remembered:
             during = self._learn(record, event, plan, at)
         outcome = self.table.step(record.situation, plan.event_class, during, event)
+        step = self._taken(event, record, during, outcome, at, now)
+        if record.situation.defers and not outcome.handled and self._defers(record, event):
+            if len(record.deferred) >= MAX_DEFERRED:
+                step.deferral = "refused"
+            else:
+                step.deferral = "deferred"
+                step.after = _with_deferred(step.after, (*record.deferred, event))
+        return step
+
+    def send_again(self, record: Record, event: Event, *, at: float, now: float) -> Step | None:
+        """Send a deferred event again; None if it goes on waiting where the connection is now.
+
+        What it told was learnt when it came: only the chart sees it again.
+        """
+        outcome = self.table.step(record.situation, self.plan(event.type).event_class, record, event)
+        if not outcome.handled and self._defers(record, event):
+            return None
+        step = self._taken(event, record, record, outcome, at, now)
+        waiting = tuple(other for other in record.deferred if other is not event)
+        step.after = _with_deferred(step.after, waiting)
+        return step
+
+    def _defers(self, record: Record, event: Event) -> bool:
+        return any(matches(pattern, event.type) for pattern in record.situation.defers)
+
+    def _taken(self, event: Event, record: Record, during: Record, outcome: Outcome, at: float, now: float) -> Step:
         if outcome.quiet:
             return Step(event, record, during, during, outcome, self.layout)
         return self._finish(event, record, during, outcome, at, now)
@@ -166,9 +197,7 @@ class Steps:
         if not record.ready & bit:
             during = _with_facts(record, record.ready | bit, record.failed & ~bit, record.remembered, at)
         outcome = self.table.step(record.situation, self.plan(event.type).event_class, during, event)
-        if outcome.quiet:
-            return Step(event, record, during, during, outcome, self.layout)
-        return self._finish(event, record, during, outcome, at, now)
+        return self._taken(event, record, during, outcome, at, now)
 
     def fire(self, record: Record, timer: Timer, event: Event, *, at: float, now: float) -> Step:
         """Let a due timer fire."""
@@ -184,6 +213,7 @@ class Steps:
             timers,
             record.since,
             at,
+            record.deferred,
         )
         outcome = self.table.step(record.situation, timer.spec.event_class, during, event)
         return self._finish(event, record, during, outcome, at, now)
@@ -299,6 +329,7 @@ class Steps:
             timers,
             at if moved else during.since,
             at,
+            during.deferred,
         )
         return Step(event, before, during, after, outcome, self.layout)
 
@@ -327,7 +358,12 @@ def _with_facts(record: Record, ready: int, failed: int, remembered: tuple[Any, 
         record.timers,
         record.since,
         at,
+        record.deferred,
     )
+
+
+def _with_deferred(record: Record, deferred: tuple[Event, ...]) -> Record:
+    return evolve(record, deferred=deferred)
 
 
 def _any(conditions: tuple[Guard | bool, ...], record: Record, event: Event) -> bool:

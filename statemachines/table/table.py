@@ -47,13 +47,14 @@ Effect = PublishEffect | CallEffect
 class Situation:
     """A configuration that a connection can be in, with what its histories hold, and the cases known of it."""
 
-    __slots__ = ("cases", "configuration", "final", "history", "phase", "states")
+    __slots__ = ("cases", "configuration", "defers", "final", "history", "phase", "states")
 
     def __init__(self, states: tuple[int, ...], history: Histories, layout: Layout) -> None:
         self.states = states
         self.history = history
         self.configuration: tuple[str, ...] = tuple(layout.ids[state] for state in states)
         self.phase: str = layout.phase(states)
+        self.defers: tuple[str, ...] = tuple(pattern for state in states for pattern in layout.states[state].defer)
         self.final: bool = not states or not layout.top_level_finals.isdisjoint(states)
         self.cases: list[Branch | Outcome | Endless | None] = [None] * layout.number_of_classes
 
@@ -66,8 +67,9 @@ class Outcome:
     """What a step does: where it leads, and its effects in order.
 
     ``exited`` and ``entered`` are states, ``transitions`` numbers of ``Chart.transitions``, each in the order that it
-    happened. ``quiet`` means that no transition was taken. The timers of the states in ``disarms`` end, those in
-    ``arms`` begin; ``visits`` says which counts go up by one (True) or back to 0 (False), in order.
+    happened. ``quiet`` means that no transition was taken, ``handled`` that one was for the event itself. The timers of
+    the states in ``disarms`` end, those in ``arms`` begin; ``visits`` says which counts go up by one (True) or back to
+    0 (False), in order.
     """
 
     situation: Situation
@@ -76,6 +78,7 @@ class Outcome:
     entered: tuple[int, ...]
     effects: tuple[Effect, ...]
     quiet: bool
+    handled: bool
     disarms: frozenset[int]
     arms: tuple[TimerSpec, ...]
     visits: tuple[tuple[int, bool], ...]
@@ -202,6 +205,7 @@ class StepTable:
             entered=entered,
             effects=tuple(effect for happening in trace.happenings for effect in self._effects[happening]),
             quiet=not trace.happenings,
+            handled=trace.handled,
             disarms=frozenset(state for state in exited if state in timers_of),
             arms=tuple(spec for state in lasting for spec in timers_of.get(state, ())),
             visits=tuple(
