@@ -85,7 +85,7 @@ def assert_nothing_is_kept(lifecycle: ConnectionLifecycle, bus: EventBus) -> Non
     assert engine._lanes is not None
     assert engine._lanes._lanes == {}
     assert connections.records == {}
-    assert connections._by_call_id == {}
+    assert len(connections.keys) == 0
     assert connections._notes == {}
     assert connections._moves == {}
     assert len(connections.early) == 0

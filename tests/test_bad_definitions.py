@@ -159,7 +159,11 @@ CASES: dict[str, tuple[str, str]] = {
     "version is a boolean": (changed("version: 1", "version: ▸true"), "not the boolean true"),
     "version is zero": (changed("version: 1", "version: ▸0"), "an integer of 1 or more, not 0"),
     "description is a list": (changed("version: 1", "description: ▸[a]"), "must be text, not a list"),
-    "keys": (changed("retain: 5s", "▸keys: {wa: {on: a.b, value: data.x}}"), f"'keys' {LATER}"),
+    "key of a fact": (changed("retain: 5s", "keys: {wa: {on: a.came, value: ▸meta.caller}}"), "must come from the event"),
+    "key of a literal": (changed("retain: 5s", "keys: {wa: {on: a.came, value: ▸'1'}}"), "must come from the event"),
+    "key without value": (changed("retain: 5s", "keys: {▸wa: {on: a.came}}"), "'value' is missing"),
+    "key with a wrong name": (changed("retain: 5s", "keys: {▸Wa: {on: a.came, value: data.x}}"), "cannot name a key"),
+    "key named like an address": (changed("retain: 5s", "keys: {▸tenant_id: {on: a.came, value: data.x}}"), "give it another name"),
     "starts_on is no event": (changed("retain: 5s", "starts_on: ▸created"), "as in call.accepted"),
     "starts_on is a number": (changed("retain: 5s", "starts_on: ▸5"), "must be the name of an event"),
     # durations

@@ -19,7 +19,8 @@ from bus.causality import caused_by
 from bus.errors import CausalityLoop
 from bus.event import Event
 from bus.names import matches
-from statemachines.connections.early import EarlyEvents, Key
+from statemachines.connections.early import EarlyEvents
+from statemachines.connections.keys import CALL_ID, Key, Keys, keys_of
 from statemachines.connections.reaction import Reaction
 from statemachines.connections.state import ConnectionState, state_of
 from statemachines.connections.timers import TimerQueue
@@ -59,23 +60,26 @@ class Note:
 
     :ivar kind: ``condition``: it came, but not as a ``when`` wants it; ``held``: a transition's guard held it back;
         ``foreign``: another tenant's (``detail``); ``lost``, ``failed``: it took a dependency (``subject``) away;
-        ``call_id``: its call id (``detail``) belongs to another connection (``subject``); ``cut``: it could not be
-        applied
+        ``key``: what it would be known by (``detail``: which kind of key, and a call id's ``value``) belongs to another
+        connection (``subject``);
+        ``cut``: it could not be applied
     """
 
-    kind: Literal["condition", "held", "foreign", "lost", "failed", "call_id", "cut"]
+    kind: Literal["condition", "held", "foreign", "lost", "failed", "key", "cut"]
     event_type: str
     detail: str = ""
     subject: str = ""
+    value: str = ""
 
 
 @frozen
 class Stray:
-    """An event that reached no connection, and by which id it was meant to."""
+    """An event that reached no connection, and by which id it was meant to, or by which kinds of declared keys."""
 
     event_type: str
     connection_id: str | None
     call_id: str | None
+    keys: tuple[str, ...] = ()
 
 
 @frozen
@@ -88,7 +92,7 @@ class Move:
 
 
 class Connections:
-    """The connections of one definition, by id and by call id."""
+    """The connections of one definition, by id and by what else they are known by."""
 
     def __init__(self, definition: Definition) -> None:
         self.definition = definition
@@ -106,7 +110,7 @@ class Connections:
         self._notes: dict[str, tuple[Note, ...]] = {}
         self._moves: dict[str, tuple[Move, ...]] = {}
         self._guarded: dict[tuple[Situation, int], bool] = {}
-        self._by_call_id: dict[str, str] = {}
+        self.keys = Keys(self.steps, lambda connection_id: self.records[connection_id].ended)
         self._timers = TimerQueue(self._lives)
         self._starts = tuple(
             (trigger.event, True if trigger.when is None else self.steps.table.compiler.guard(trigger.when))
@@ -137,10 +141,6 @@ class Connections:
         """How this connection came to where it is, the latest last."""
         return self._moves.get(connection_id, ())
 
-    def holder(self, call_id: str | None) -> str | None:
-        """The id of the connection that holds a call id."""
-        return None if call_id is None else self._by_call_id.get(call_id)
-
     def names(self, event_type: str) -> bool:
         """Whether the definition names events of this type."""
         return self.steps.plan(event_type).named
@@ -166,25 +166,31 @@ class Connections:
         :raises UnknownDependency: a name that the definition does not declare
         :raises UnknownTimeout: a timeout that the definition does not have
         """
-        self._refuse_duplicate(connection_id, call_id)
+        keys = self.keys.given_by(metadata or {})
+        self._refuse_duplicate(connection_id, keys if call_id is None else [(CALL_ID, call_id), *keys])
         required = self._required(dependencies)
         self.steps.check_timeouts(timeouts)
-        identity = Identity(connection_id, call_id, tenant_id, dict(timeouts) if timeouts else None, metadata or {}, at)
+        own_timeouts = dict(timeouts) if timeouts else None
+        declared = tuple(key for key in keys if key[0] != CALL_ID)
+        if call_id is None:
+            call_id = next((str(value) for kind, value in keys if kind == CALL_ID), None)
+        identity = Identity(connection_id, call_id, tenant_id, own_timeouts, metadata or {}, at, declared)
         return self._admit(identity, required, self._created(identity, required, cause), (), at, now)
 
     def receive(self, event: Event, *, at: float, now: float) -> list[Reaction]:
         """Process an event of the bus."""
         connection_id = event.connection_id
         if connection_id is None:
-            if event.call_id is None:
+            keys = self.keys.named_by(event)
+            if not keys:
                 return self._unaddressed(event)
-            connection_id = self._by_call_id.get(event.call_id)
+            connection_id = next((holder for key in keys if (holder := self.keys.holder(key)) is not None), None)
             if connection_id is None:
-                return self._nobody(("call_id", event.call_id), event, now)
+                return self._nobody(tuple(keys), event, now)
         if connection_id not in self.records:
             if self.starts_on(event):
                 return self._start_on(connection_id, event, at, now)
-            return self._nobody(("connection_id", connection_id), event, now)
+            return self._nobody((("connection_id", connection_id),), event, now)
         return self._arrived(connection_id, event, at, now)
 
     def mark(
@@ -250,18 +256,19 @@ class Connections:
             return [self._finished(record, event)]
         if event.tenant_id is not None and event.tenant_id != identity.tenant_id:
             return [self._foreign(record, event)]
-        call_id = event.call_id if identity.call_id is None else None
-        if call_id is not None and self._holds(call_id):
-            self._note(connection_id, Note("call_id", event.type, call_id, self._by_call_id[call_id]))
-            call_id = None
-        if call_id is not None:
-            record = evolve(record, identity=evolve(identity, call_id=call_id))
+        bound: list[Key] = []
+        for key in self.keys.told_by(event, record):
+            holder = self.keys.living_holder(key)
+            if holder is None:
+                bound.append(key)
+            else:
+                self._note(connection_id, _taken(event, key, holder))
+        if bound:
+            record = evolve(record, identity=_known_by(identity, bound))
             self.records[connection_id] = record
-            self._by_call_id[call_id] = connection_id
+            self.keys.bind(bound, connection_id)
         reactions = self._try(record, event, at, now, lambda: self.steps.event(record, event, at=at, now=now))
-        if call_id is not None:
-            reactions += self._release(connection_id, [("call_id", call_id)], at, now)
-        return reactions
+        return reactions + self._release(connection_id, bound, at, now) if bound else reactions
 
     def _try(self, record: Record, event: Event, at: float, now: float, make: Callable[[], Step]) -> list[Reaction]:
         """Make a step; and if it changed the configuration, those of the events that waited for this."""
@@ -349,7 +356,7 @@ class Connections:
         except UnknownDependency as error:
             return [Reaction("failed", event, connection_id, error=error)]
         call_id = event.call_id or _text(event.field("call_id"))
-        taken = call_id if call_id is not None and self._holds(call_id) else None
+        taken = None if call_id is None else self.keys.living_holder((CALL_ID, call_id))
         tenant_id = event.tenant_id or _text(event.field("tenant_id"))
         identity = Identity(connection_id, call_id if taken is None else None, tenant_id, None, {}, at)
         try:
@@ -358,27 +365,24 @@ class Connections:
             return [Reaction("failed", event, connection_id, error=error)]
         reactions = self._admit(identity, required, created, (event,), at, now)
         if taken is not None and connection_id in self.records:
-            self._note(connection_id, Note("call_id", event.type, taken, self._by_call_id[taken]))
+            self._note(connection_id, _taken(event, (CALL_ID, call_id or ""), taken))
         return reactions
 
     def _admit(
         self, identity: Identity, required: int, created: Event, first: Iterable[Event], at: float, now: float
     ) -> list[Reaction]:
         """Let a connection in; then process its first events, and those that came early."""
-        connection_id, call_id = identity.connection_id, identity.call_id
+        connection_id, keys = identity.connection_id, keys_of(identity)
         try:
             step = self.steps.register(identity, required, created, at=at, now=now)
         except StepNeverSettles as error:
             return [Reaction("failed", created, connection_id, error=error)]
         self._commit(step, now)
         reactions = [Reaction("registered", created, connection_id, step)]
-        keys: list[Key] = [("connection_id", connection_id)]
-        if call_id is not None:
-            self._by_call_id[call_id] = connection_id
-            keys.append(("call_id", call_id))
+        self.keys.bind(keys, connection_id)
         for event in first:
             reactions += self._arrived(connection_id, event, at, now)
-        return reactions + self._release(connection_id, keys, at, now)
+        return reactions + self._release(connection_id, [("connection_id", connection_id), *keys], at, now)
 
     def _release(self, connection_id: str, keys: Iterable[Key], at: float, now: float) -> list[Reaction]:
         """Process what came early for a connection."""
@@ -418,20 +422,20 @@ class Connections:
         self.counts.unknown += 1
         return [Reaction("unknown", event, None)]
 
-    def _nobody(self, key: Key, event: Event, now: float) -> list[Reaction]:
+    def _nobody(self, keys: tuple[Key, ...], event: Event, now: float) -> list[Reaction]:
         if event.type in NOT_ADDRESSED:
             return []
-        self.strays.append(Stray(event.type, event.connection_id, event.call_id))
+        self.strays.append(_stray(event, [kind for kind, _ in keys]))
         if self.early.keep_s > 0 and self.names(event.type):
             self.counts.early += 1
-            gone = self.early.hold(key, event, now)
+            gone = self.early.hold(keys, event, now)
             return [Reaction("early", event, event.connection_id), *(self._expired(old) for old in gone)]
         self.lost.append(self.strays[-1])
         self.counts.unknown += 1
         return [Reaction("unknown", event, event.connection_id)]
 
     def _expired(self, event: Event) -> Reaction:
-        self.lost.append(Stray(event.type, event.connection_id, event.call_id))
+        self.lost.append(_stray(event, [kind for kind, _ in self.keys.named_by(event)]))
         self.counts.expired += 1
         return Reaction("expired", event, event.connection_id)
 
@@ -458,19 +462,13 @@ class Connections:
         self.forgotten.append((connection_id, record.situation.phase))
         self._notes.pop(connection_id, None)
         self._moves.pop(connection_id, None)
-        call_id = record.identity.call_id
-        if call_id is not None and self._by_call_id.get(call_id) == connection_id:
-            del self._by_call_id[call_id]
+        self.keys.release(record.identity)
 
     def _lives(self, connection_id: str, timer: Timer | None) -> bool:
         record = self.records.get(connection_id)
         return record is not None and (record.situation.final if timer is None else timer in record.timers)
 
-    def _holds(self, call_id: str) -> bool:
-        holder = self._by_call_id.get(call_id)
-        return holder is not None and not self.records[holder].ended
-
-    def _refuse_duplicate(self, connection_id: str, call_id: str | None) -> None:
+    def _refuse_duplicate(self, connection_id: str, keys: list[Key]) -> None:
         record = self.records.get(connection_id)
         if record is not None:
             raise DuplicateConnection(
@@ -481,10 +479,11 @@ class Connections:
                     else ""
                 )
             )
-        if call_id is not None and self._holds(call_id):
-            raise DuplicateConnection(
-                f"connection '{connection_id}' cannot have call_id '{call_id}': '{self._by_call_id[call_id]}' holds it"
-            )
+        for kind, value in keys:
+            holder = self.keys.living_holder((kind, value))
+            if holder is not None:
+                shown = f"{kind} '{value}'" if kind == CALL_ID else f"this {kind}"  # which may be a phone number
+                raise DuplicateConnection(f"connection '{connection_id}' cannot have {shown}: '{holder}' holds it")
 
     def _note(self, connection_id: str, note: Note) -> None:
         notes = self._notes.get(connection_id, ())
@@ -523,6 +522,23 @@ class Connections:
                 for transition in self.layout.states[state].transitions
             )
         return found
+
+
+def _known_by(identity: Identity, keys: Iterable[Key]) -> Identity:
+    """The identity with more keys."""
+    call_id = next((str(value) for kind, value in keys if kind == CALL_ID), identity.call_id)
+    declared = tuple(key for key in keys if key[0] != CALL_ID)
+    return evolve(identity, call_id=call_id, keys=identity.keys + declared)
+
+
+def _taken(event: Event, key: Key, holder: str) -> Note:
+    kind, value = key
+    return Note("key", event.type, kind, holder, str(value) if kind == CALL_ID else "")  # others may be phone numbers
+
+
+def _stray(event: Event, kinds: Iterable[str]) -> Stray:
+    declared = tuple(kind for kind in kinds if kind not in ("connection_id", CALL_ID))
+    return Stray(event.type, event.connection_id, event.call_id, declared)
 
 
 def _linked(event: Event, cause: Event | None) -> Event:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import OrderedDict, deque
 from collections.abc import Iterable
-from typing import Literal
 
 from attrs import frozen
 
@@ -13,17 +12,17 @@ from bus.event import Event
 MAX_PER_CONNECTION = 64
 MAX_IN_ALL = 10_000
 
-Key = tuple[Literal["connection_id", "call_id"], str]
-"""What an early event waits for: a connection's id, or a call id."""
+Key = tuple[str, str | int]
+"""What an early event waits for: ``connection_id`` or the kind of a key, and the value."""
 
 
 @frozen
 class Held:
-    """One early event, when it came (monotonic seconds), and what it waits for."""
+    """One early event, when it came (monotonic seconds), and what it waits for: any of these."""
 
     event: Event
     arrived: float
-    key: Key
+    keys: tuple[Key, ...]
 
 
 class EarlyEvents:
@@ -42,23 +41,25 @@ class EarlyEvents:
         """The events that wait for this key, the oldest first."""
         return [self._held[number].event for number in self._by_key.get(key, ())]
 
-    def hold(self, key: Key, event: Event, now: float) -> list[Event]:
+    def hold(self, keys: tuple[Key, ...], event: Event, now: float) -> list[Event]:
         """Keep an event; returns those that had to go for it."""
         gone = []
-        own = self._by_key.setdefault(key, deque())
-        if len(own) >= MAX_PER_CONNECTION:
-            gone.append(self._remove(own[0]))
-        elif len(self._held) >= MAX_IN_ALL:
+        for key in keys:
+            own = self._by_key.get(key, deque())
+            if len(own) >= MAX_PER_CONNECTION:
+                gone.append(self._remove(own[0]))
+        if not gone and len(self._held) >= MAX_IN_ALL:
             gone.append(self._remove(next(iter(self._held))))
         self._arrivals += 1
-        self._held[self._arrivals] = Held(event, now, key)
-        self._by_key.setdefault(key, deque()).append(self._arrivals)
+        self._held[self._arrivals] = Held(event, now, keys)
+        for key in keys:
+            self._by_key.setdefault(key, deque()).append(self._arrivals)
         return gone
 
     def take(self, keys: Iterable[Key]) -> list[Event]:
         """The events that waited for any of these keys, in the order they came; they wait no longer."""
-        numbers = sorted(number for key in keys for number in self._by_key.pop(key, ()))
-        return [self._held.pop(number).event for number in numbers]
+        numbers = sorted({number for key in keys for number in self._by_key.get(key, ())})
+        return [self._remove(number) for number in numbers]
 
     def next_deadline(self) -> float | None:
         """When the oldest will have waited long enough."""
@@ -76,8 +77,9 @@ class EarlyEvents:
 
     def _remove(self, number: int) -> Event:
         held = self._held.pop(number)
-        own = self._by_key[held.key]
-        own.remove(number)
-        if not own:
-            del self._by_key[held.key]
+        for key in held.keys:
+            own = self._by_key[key]
+            own.remove(number)
+            if not own:
+                del self._by_key[key]
         return held.event

@@ -13,6 +13,7 @@ from attrs import field, frozen
 from bus.names import matches
 from statemachines.connections.connections import MAX_MOVES, Connections, Note, Stray
 from statemachines.connections.guards import ClosedGuard, closed_guards
+from statemachines.connections.keys import CALL_ID, kinds_of
 from statemachines.errors import suggestion
 from statemachines.language.definition import Transition, Trigger
 from statemachines.table.layout import TERMINATION
@@ -247,9 +248,9 @@ def _hints(connections: Connections, record: Record) -> Iterator[str]:
         covered = any(matches(pattern, note.event_type) for pattern in awaited)
         if note.kind == "foreign" and not covered:
             yield _foreign(note, record)
-        elif note.kind == "call_id" and record.identity.call_id is None:
+        elif note.kind == "key" and note.detail not in kinds_of(record.identity):
             yield (
-                f"{note.event_type} brought call_id '{shown(note.detail)}', which '{shown(note.subject)}' holds, "
+                f"{note.event_type} brought {_key(note)}, which '{shown(note.subject)}' holds, "
                 "so this connection has none"
             )
         elif note.kind == "cut":
@@ -260,6 +261,10 @@ def _hints(connections: Connections, record: Record) -> Iterator[str]:
                 yield f"{note.event_type} came and changed nothing: {reasons}"
     if not record.ended:
         yield from _strays(connections, record, [e for e in _ways_out(connections, record) if e not in awaited])
+
+
+def _key(note: Note) -> str:
+    return f"{note.detail} '{shown(note.value)}'" if note.value else f"a {note.detail}"
 
 
 def _awaited(connections: Connections, record: Record) -> list[str]:
@@ -293,7 +298,7 @@ def _strays(connections: Connections, record: Record, wanted: list[str]) -> Iter
 
 
 def _found(connections: Connections, stray: Stray) -> bool:
-    return stray.call_id is not None and connections.holder(stray.call_id) is not None
+    return stray.call_id is not None and connections.keys.holder((CALL_ID, stray.call_id)) is not None
 
 
 def _distance(record: Record) -> Callable[[Stray], bool]:
@@ -307,6 +312,8 @@ def _addressed(stray: Stray, record: Record) -> str:
     if stray.connection_id:
         meant = " (meant for this one?)" if suggestion(stray.connection_id, [own.connection_id]) else ""
         return f"for '{shown(stray.connection_id)}', which is not registered{meant}"
+    if stray.keys:
+        return f"with a {_listed(stray.keys, ' and a ')} that no connection has"
     if stray.call_id is None:
         return "without a connection_id or call_id, so nobody got it"
     has = f"this one has '{shown(own.call_id)}'" if own.call_id is not None else "this one was registered without"

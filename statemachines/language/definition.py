@@ -155,6 +155,7 @@ class Definition:
     timeouts: Mapping[str, float] = Factory(dict)
     dependencies: Mapping[str, Dependency] = Factory(dict)
     remember: Mapping[str, Remembered] = Factory(dict)
+    keys: Mapping[str, Remembered] = Factory(dict)
     properties: Mapping[str, Property] = Factory(dict)
 
     def walk(self) -> Iterator[State]:

@@ -125,6 +125,8 @@ class Placed:
             yield dependency.failed_on, (*base, "failed_on")
         for name, remembered in self.definition.remember.items():
             yield remembered.on, ("remember", name, "on")
+        for name, declared in self.definition.keys.items():
+            yield declared.on, ("keys", name, "on")
 
     @cached_property
     def actions(self) -> list[tuple[Action, Location]]:
@@ -165,6 +167,8 @@ class Placed:
                 yield trigger.when, place
         for name, remembered in self.definition.remember.items():
             yield remembered.value, ("remember", name, "value")
+        for name, declared in self.definition.keys.items():
+            yield declared.value, ("keys", name, "value")
         for moved in self.transitions:
             for key, guard in (("cond", moved.transition.cond), ("unless", moved.transition.unless)):
                 if guard is not None:

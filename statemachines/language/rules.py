@@ -92,6 +92,7 @@ def names_are_well_formed(placed: Placed) -> Iterator[Finding]:
     for kind, section in (
         ("dependency", "dependencies"),
         ("remembered fact", "remember"),
+        ("key", "keys"),
         ("timeout", "timeouts"),
         ("property", "properties"),
     ):
@@ -255,6 +256,20 @@ def expressions_read_what_exists(placed: Placed) -> Iterator[Finding]:
         yield from _unknown_names(expression, place, placed)
 
 
+def keys_are_in_the_payload(placed: Placed) -> Iterator[Finding]:
+    """A key is looked for in events whose connection is not known yet, so its value is in the payload alone."""
+    for name, key in placed.definition.keys.items():
+        value = key.value
+        place: Location = ("keys", name, "value")
+        if value.dependencies or value.meta or value.visits or value.states or "data." not in value.text:
+            message = (
+                f"the value of key '{name}' must come from the event, as in data.{name}: its connection is not known"
+            )
+            yield Finding(place, message)
+        if name in ("connection_id", "tenant_id"):
+            yield Finding(("keys", name), f"'{name}' is no key of an event's payload: give it another name", key=True)
+
+
 def _unknown_names(expression: Expression, place: Location, placed: Placed) -> Iterator[Finding]:
     dependencies = placed.declared("dependencies")
     remembered = placed.declared("remember")
@@ -373,6 +388,7 @@ RULES: tuple[Rule, ...] = (
     timeouts_exist,
     dependencies_have_events,
     expressions_read_what_exists,
+    keys_are_in_the_payload,
     eventless_transitions_settle,
     reachable_states_exist,
     events_say_what_happened,

@@ -45,7 +45,6 @@ from statemachines.language.structuring import (
 # Keys of the language that this version refuses rather than half obeys, each with what to do instead.
 _LATER = {
     "invoke": "call a hook on enter, which publishes an event when it is done",
-    "keys": "publish events with their connection_id or call_id",
 }
 _MISPLACED = {
     "event": "'event' belongs inside ready_on, lost_on or failed_on, as in ready_on: {event: …, when: …}",
@@ -107,7 +106,6 @@ def _definition_hook(converter: Converter) -> Hook:
     return class_hook(
         converter,
         Definition,
-        unknown=_later("keys"),
         hooks={
             "retain": structure_duration,
             "early": structure_duration,

@@ -80,6 +80,7 @@ class _Drawing:
             for name, dependency in definition.dependencies.items():
                 self._dependency(dependencies, name, dependency)
         self._section(root, "Remembered", self._remembered())
+        self._section(root, "Keys", self._keys())
         self._section(root, "Timeouts", self._timeouts())
         self._section(root, "Properties", self._properties())
         return root
@@ -93,6 +94,9 @@ class _Drawing:
 
     def _remembered(self) -> list[Line]:
         return [(_name(f"meta.{name}"), remembered_words(it)) for name, it in self.definition.remember.items()]
+
+    def _keys(self) -> list[Line]:
+        return [(_name(name), remembered_words(key)) for name, key in self.definition.keys.items()]
 
     def _timeouts(self) -> list[Line]:
         return [

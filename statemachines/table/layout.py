@@ -141,7 +141,7 @@ class Layout:
         yield from self.definition.starts_on
         for dependency in self.definition.dependencies.values():
             yield from (*dependency.ready_on, *dependency.lost_on, *dependency.failed_on)
-        for remembered in self.definition.remember.values():
+        for remembered in (*self.definition.remember.values(), *self.definition.keys.values()):
             yield from remembered.on
 
     def _expressions(self) -> Iterator[Expression]:

@@ -23,6 +23,8 @@ class Identity:
     timeouts: Mapping[str, float] | None
     metadata: Mapping[str, Any]
     created_at: float
+    keys: tuple[tuple[str, str | int], ...] = ()
+    """The declared keys that it is known by, beside its call id."""
 
 
 @define(eq=False)
