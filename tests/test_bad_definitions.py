@@ -69,7 +69,6 @@ properties:
 """
 
 MARK = "▸"
-LATER = "is part of the language but not supported by this version of phasebus"
 
 
 def changed(old: str, new: str) -> str:
@@ -240,7 +239,11 @@ CASES: dict[str, tuple[str, str]] = {
     "history with a guard": (changed("    states:\n      waiting", "    history: {was: {transitions: ▸[{target: waiting, cond: audio}]}}\n    states:\n      waiting"), "a target and nothing else"),
     "history that leads outside": (changed("    states:\n      waiting", "    history: {was: {transitions: [{target: ▸gone}]}}\n    states:\n      waiting"), "is not inside 'live'"),
     "history named like a state": (changed("    states:\n      waiting", "    history: {▸gone: {transitions: [{target: waiting}]}}\n    states:\n      waiting"), "ids are unique"),
-    "invoke": (changed("        exit: [stop", "        ▸invoke: {call: x}\n        exit: [stop"), f"'invoke' {LATER}"),
+    "invoke without call": (changed("        exit: [stop", "        ▸invoke: {done: a.done}\n        exit: [stop"), "'call' is missing"),
+    "invoke of an event": (changed("        exit: [stop", "        invoke: {call: ▸a.done}\n        exit: [stop"), "is an event, and a bare name calls a hook"),
+    "invoke ends in a pattern": (changed("        exit: [stop", "        invoke: [{call: x, failed: ▸a.*}]\n        exit: [stop"), "publish one event by its full name"),
+    "invoke with a misspelt key": (changed("        exit: [stop", "        invoke: {call: x, ▸fail: a.done}\n        exit: [stop"), "(did you mean 'failed'?)"),
+    "final state that invokes": (changed("    final: true\n", "    final: true\n    ▸invoke: {call: x}\n"), "cannot have 'invoke'"),
     "final state that defers": (changed("    final: true\n", "    final: true\n    ▸defer: [a.done]\n"), "cannot have 'defer'"),
     "defer of no event": (changed("        exit: [stop", "        defer: [▸Done]\n        exit: [stop"), "is not an event name"),
     "defer of an end": (changed("        exit: [stop", "        defer: [▸done.state.live]\n        exit: [stop"), "only a transition can have it"),
@@ -379,7 +382,7 @@ def test_broken_definition_raises_nothing_but_a_definition_error(case: str) -> N
 ALONE = [
     "unknown target", "misspelt key", "duration without unit", "duplicate key", "required is a word",
     "guard on unknown dependency", "unknown timeout", "state is a number", "transition is a word", "number as delay",
-    "initial is a word", "no initial state", "value is a number", "name is a number", "own tag", "invoke",
+    "initial is a word", "no initial state", "value is a number", "name is a number", "own tag",
     "dependency is a number", "event with one token", "alias",
 ]  # fmt: skip
 
@@ -438,7 +441,7 @@ def test_all_mistakes_of_a_file_are_reported_at_once() -> None:
         "dependencies: {audio: {ready_on: media.started, required: yes}}\n"
         "states:\n  a:\n    initial: true\n    transitions:\n"
         "      - {event: call.ended, target: bb}\n      - {cond: adio, target: b}\n      - {cond: 'audio &', target: b}\n"
-        "    after: {setup: b, 5x: b}\n    invoke: {call: x}\n"
+        "    after: {setup: b, 5x: b}\n    invok: {call: x}\n"
         "  b: {final: true, enter: [call.ended], after: {5s: a}}\n"
     )
     assert {(problem.line, problem.column) for problem in refused(text)} == {

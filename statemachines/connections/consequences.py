@@ -11,6 +11,7 @@ from attrs import frozen
 
 from bus.event import Event
 from statemachines.connections.reaction import Reaction
+from statemachines.table.layout import InvokeSpec
 from statemachines.table.step import Step
 from statemachines.table.table import CallEffect, PublishEffect
 
@@ -73,6 +74,14 @@ class HookCall:
 
 
 @frozen
+class InvokeCall:
+    """A coroutine to start, that runs while its state is active."""
+
+    spec: InvokeSpec
+    step: Step
+
+
+@frozen
 class Failure:
     """An event that could not be applied."""
 
@@ -80,7 +89,7 @@ class Failure:
     error: Exception
 
 
-Consequence = Publication | News | HookCall | Failure
+Consequence = Publication | News | HookCall | InvokeCall | Failure
 
 
 def consequences(reaction: Reaction, received: Event | None) -> Iterator[Consequence]:
@@ -96,6 +105,7 @@ def consequences(reaction: Reaction, received: Event | None) -> Iterator[Consequ
                 yield HookCall(effect.name, step)
             else:
                 yield Publication(effect.event_type, step, number, effect)
+        yield from (InvokeCall(spec, step) for spec in step.outcome.invokes)
         if step.changed_configuration:
             yield Publication(PHASE_CHANGED, step, len(step.outcome.effects))
 

@@ -17,6 +17,7 @@ EntryKind = Literal[
     "transition",
     "publish",
     "call",
+    "invoke",
     "timer",
     "early",
     "deferred",
@@ -31,7 +32,8 @@ class Entry:
     """One line. ``at`` is seconds since the start.
 
     ``details`` by kind: ``event`` type, data and what else the event says; ``fact`` name, value; ``transition`` from,
-    to, event, configuration; ``publish`` type, data; ``call`` name; ``timer`` timer, state; ``early`` type, released;
+    to, event, configuration; ``publish`` type, data; ``call`` name; ``invoke`` name, state;
+    ``timer`` timer, state; ``early`` type, released;
     ``deferred`` type, again; ``ignored`` type;
     ``rejected`` type, reason; ``expect`` ok, and for each thing asked what was expected and found.
     """

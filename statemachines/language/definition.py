@@ -62,6 +62,19 @@ Action = Publish | Call
 
 
 @frozen
+class Invoke:
+    """A coroutine, registered under ``call``, that runs while its state is active and is cancelled when that is left.
+
+    ``done`` is published with what it returned: a mapping as it is, anything else as ``result``. ``failed`` is
+    published with its ``error``.
+    """
+
+    call: str
+    done: str | None = None
+    failed: str | None = None
+
+
+@frozen
 class Transition:
     """From the state that holds it to ``target``; with no ``event`` it is taken as soon as its guards hold.
 
@@ -120,6 +133,7 @@ class State:
     states: tuple[State, ...] = ()
     history: tuple[History, ...] = ()
     defer: tuple[str, ...] = ()
+    invoke: tuple[Invoke, ...] = ()
 
     def walk(self) -> Iterator[State]:
         """This state and all inside it, in document order."""

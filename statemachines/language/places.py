@@ -8,7 +8,17 @@ from typing import Any
 
 from attrs import frozen
 
-from statemachines.language.definition import Action, Call, Definition, History, Publish, State, Transition, Trigger
+from statemachines.language.definition import (
+    Action,
+    Call,
+    Definition,
+    History,
+    Invoke,
+    Publish,
+    State,
+    Transition,
+    Trigger,
+)
 from statemachines.language.expressions import Expression
 from statemachines.language.shorthands import action_places, event_places, payload_expressions, trigger_places
 from statemachines.language.source import Location, Source
@@ -78,6 +88,11 @@ class Placed:
             for found in self.states
             for history in found.state.history
         ]
+
+    def invokes(self, found: PlacedState) -> list[tuple[Invoke, Location]]:
+        """What a state invokes, each with its place."""
+        base = (*found.at, "invoke")
+        return list(zip(found.state.invoke, event_places(self.raw(base), base), strict=False))
 
     def event_places(self, moved: PlacedTransition) -> list[Location]:
         """Where each event of a transition stands."""
@@ -156,6 +171,10 @@ class Placed:
         for found in self.states:
             base = (*found.at, "defer")
             yield from zip(found.state.defer, event_places(self.raw(base), base), strict=False)
+            for invoke, place in self.invokes(found):
+                for key, event in (("done", invoke.done), ("failed", invoke.failed)):
+                    if event is not None:
+                        yield event, (*place, key)
         for action, place in self.actions:
             if isinstance(action, Publish):
                 yield action.event, (*place, "publish", "event")

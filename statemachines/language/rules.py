@@ -214,7 +214,7 @@ def final_states_end(placed: Placed) -> Iterator[Finding]:
     """A final state is the end: nothing leaves it, and nothing is inside."""
     for found in placed.states:
         if found.state.final:
-            for key in ("transitions", "after", "states", "parallel", "history", "defer"):
+            for key in ("transitions", "after", "states", "parallel", "history", "defer", "invoke"):
                 if getattr(found.state, key):
                     message = f"'{found.state.id}' is final, so it cannot have '{key}': remove it, or 'final: true'"
                     yield Finding((*found.at, key), message, key=True)

@@ -17,8 +17,6 @@ from statemachines.language.scalars import describe
 from statemachines.language.source import Location
 from statemachines.language.structuring import Faults, Wrong, check_keys, structure_expression
 
-LATER = "is part of the language but not supported by this version of phasebus"
-
 
 def structure_event_pattern(value: Any, _: Any = None) -> str:
     """The name of an event, ``name.*`` or ``*``."""

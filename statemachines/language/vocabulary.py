@@ -14,6 +14,7 @@ from statemachines.language.definition import (
     Definition,
     Dependency,
     History,
+    Invoke,
     Property,
     Remembered,
     State,
@@ -24,10 +25,11 @@ from statemachines.language.durations import DurationError, is_duration_like
 from statemachines.language.expressions import Expression
 from statemachines.language.scalars import describe
 from statemachines.language.shorthands import (
-    LATER,
     structure_actions,
+    structure_event_name,
     structure_events,
     structure_heard,
+    structure_hook_name,
     structure_triggers,
 )
 from statemachines.language.structuring import (
@@ -42,10 +44,6 @@ from statemachines.language.structuring import (
     structure_number,
 )
 
-# Keys of the language that this version refuses rather than half obeys, each with what to do instead.
-_LATER = {
-    "invoke": "call a hook on enter, which publishes an event when it is done",
-}
 _MISPLACED = {
     "event": "'event' belongs inside ready_on, lost_on or failed_on, as in ready_on: {event: …, when: …}",
     "when": "'when' belongs inside ready_on, lost_on or failed_on, as in ready_on: {event: …, when: …}",
@@ -88,6 +86,9 @@ def definition_converter() -> Converter:
     timed = class_hook(converter, _Timed, hooks={"backoff": _structure_backoff, "max": _structure_positive})
     converter.register_structure_hook(_Timed, timed)
     converter.register_structure_hook_func(_is(tuple[History, ...]), _histories_hook(converter))
+    names = {"call": structure_hook_name, "done": structure_event_name, "failed": structure_event_name}
+    converter.register_structure_hook(Invoke, class_hook(converter, Invoke, hooks=names))
+    converter.register_structure_hook_func(_is(tuple[Invoke, ...]), _invokes_hook(converter))
     converter.register_structure_hook(State, _state_hook(converter))
     converter.register_structure_hook(Definition, _definition_hook(converter))
     return converter
@@ -95,11 +96,6 @@ def definition_converter() -> Converter:
 
 def _is(wanted: Any) -> Callable[[Any], bool]:
     return lambda cls: bool(cls == wanted)
-
-
-def _later(*keys: str) -> Callable[[str], str | None]:
-    """Words the refusal of ``keys``, which a later version will obey."""
-    return lambda key: f"'{key}' {LATER}; {_LATER[key]} instead" if key in keys else None
 
 
 def _definition_hook(converter: Converter) -> Hook:
@@ -117,7 +113,7 @@ def _definition_hook(converter: Converter) -> Hook:
 
 def _state_hook(converter: Converter) -> Hook:
     hooks = {"transitions": _transitions_hook(converter), "defer": structure_heard}
-    return class_hook(converter, State, unknown=_later("invoke"), hooks=hooks, given="id")
+    return class_hook(converter, State, hooks=hooks, given="id")
 
 
 def _states_hook(converter: Converter) -> Hook:
@@ -209,6 +205,21 @@ def _timer(converter: Converter, delay: float | str, written: str, body: Any) ->
         raise Wrong(f"is shorter than the first delay, {written}", "max")
     transition = Transition(target=timed.target, cond=timed.cond, unless=timed.unless, on=timed.on)
     return After(delay, written, transition, timed.backoff, timed.max)
+
+
+def _invokes_hook(converter: Converter) -> Hook:
+    def hook(value: Any, _: Any) -> tuple[Invoke, ...]:
+        if not isinstance(value, list):
+            return (converter.structure(value, Invoke),)
+        faults = Faults()
+        made = []
+        for index, item in enumerate(value):
+            with faults.at(index):
+                made.append(converter.structure(item, Invoke))
+        faults.check()
+        return tuple(made)
+
+    return hook
 
 
 def _histories_hook(converter: Converter) -> Hook:

@@ -31,6 +31,7 @@ from statemachines.connections.consequences import (
     Consequence,
     Failure,
     HookCall,
+    InvokeCall,
     News,
     Publication,
     consequences,
@@ -40,6 +41,7 @@ from statemachines.connections.reaction import Reaction
 from statemachines.connections.state import state_of
 from statemachines.language.definition import Definition
 from statemachines.lifecycle.clock import Clock
+from statemachines.lifecycle.invocations import Invocations
 from statemachines.lifecycle.lanes import Lanes
 from statemachines.lifecycle.outbox import Outbox
 from statemachines.lifecycle.watching import Watchers
@@ -60,6 +62,7 @@ class Engine:
         self.connections = Connections(definition)
         self.layout = self.connections.layout
         self.hooks: dict[str, Hook] = {}
+        self.invocations = Invocations(bus, definition.name, self.hooks)
         self.watchers = Watchers()
         self.observers: list[Observer] = []
         self._bus = bus
@@ -83,6 +86,7 @@ class Engine:
     async def start(self, workers: Workers) -> None:
         """Begin to work, in tasks of ``workers``. Returns once the clock drives this."""
         self._lanes = Lanes(workers, f"phasebus: {self.definition.name}")
+        self.invocations.run_in(workers)
         driven = anyio.Event()
 
         async def drive() -> None:
@@ -95,6 +99,7 @@ class Engine:
     def close(self) -> None:
         """Make no more steps. Who watches is told so; effects and hooks that have begun go on."""
         self._closed = True
+        self.invocations.cancel_all()
         self.watchers.close()
 
     def stop(self) -> None:
@@ -133,7 +138,9 @@ class Engine:
             if step is not None and step.ignored:
                 continue
             connection_id = reaction.connection_id or ""
-            if step is None or step.before is None or step.outcome.effects or step.changed_configuration:
+            if step is not None and (step.outcome.cancels or step.outcome.invokes):
+                self._invoke(connection_id, step)
+            if step is None or step.before is None or step.changed_configuration or step.outcome.has_effects:
                 items = list(consequences(reaction, received))
                 if items:
                     self._outbox(connection_id).items.extend(items)
@@ -303,6 +310,8 @@ class Engine:
                     self._bus.count_unheard(event.type)
             case HookCall(name=name, step=step):
                 self._call(key, name, step.event)
+            case InvokeCall(spec=spec, step=step):
+                self.invocations.begin(step, spec)
             case Failure(event=event, error=error):
                 await self._bus.report_failure(str(self), event, error)
 
@@ -315,6 +324,12 @@ class Engine:
                 await self._bus.publish_event(event)
             except Exception as error:
                 await self._bus.report_failure(str(self), cause, error)
+
+    def _invoke(self, connection_id: str, step: Step) -> None:
+        event = step.event
+        if event.connection_id != connection_id:
+            event = evolve(event, connection_id=connection_id)
+        self.invocations.note(step, event)
 
     def _call(self, key: str, name: str, cause: Event) -> None:
         hook = self.hooks.get(name)

@@ -296,6 +296,7 @@ class ConnectionLifecycle:
         if function is None:
             return lambda given: self.hook(name, given)
         called = {action.name for action in self.definition.actions() if isinstance(action, Call)}
+        called |= {invoke.call for state in self.definition.walk() for invoke in state.invoke}
         if name not in called:
             raise UnknownHook(
                 f"{self.definition.name} calls no hook '{name}'{suggestion(name, called)}; "

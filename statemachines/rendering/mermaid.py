@@ -18,6 +18,7 @@ from statemachines.rendering.words import (
     actions_words,
     event_words,
     history_words,
+    invoke_words,
     joined,
     plain,
     timer_words,
@@ -136,6 +137,7 @@ class _Diagram:
             for word, actions in (("enter", state.enter), ("exit", state.exit))
             if actions
         ]
+        actions += [f"invoke / {plain(invoke_words(invoke))}" for invoke in state.invoke]
         if state.defer:
             actions.append(f"defers {plain(event_words(state.defer))}")
         if not state.states:

@@ -105,6 +105,9 @@ class Row:
                 return Text.assemble(("publishes ", "dim"), name, (f"  {payload}" if payload else "", "dim"))
             case "call":
                 return Text.assemble(("calls ", "dim"), (self.signs.clean(str(details["name"])), "bold blue"))
+            case "invoke":
+                name = (self.signs.clean(str(details["name"])), "bold blue")
+                return Text.assemble(("invokes ", "dim"), name, (f" while in {details['state']}", "dim"))
             case "early" | "deferred" | "ignored" | "rejected":
                 return self._verdict(entry)
         return None

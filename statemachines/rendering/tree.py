@@ -20,6 +20,7 @@ from statemachines.rendering.words import (
     duration_words,
     event_words,
     history_words,
+    invoke_words,
     joined,
     property_words,
     remembered_words,
@@ -124,6 +125,8 @@ class _Drawing:
             yield words("exit"), actions_words(state.exit)
         for history in state.history:
             yield _name(history.id), history_words(history)
+        for invoke in state.invoke:
+            yield words("invoke"), invoke_words(invoke)
         if state.defer:
             yield words("defers"), event_words(state.defer)
         for transition in state.transitions:

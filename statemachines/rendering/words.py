@@ -17,6 +17,7 @@ from statemachines.language.definition import (
     After,
     Call,
     History,
+    Invoke,
     Property,
     Publish,
     Remembered,
@@ -120,6 +121,16 @@ def action_words(action: Action) -> Phrase:
         case Publish(event=event, data=data):
             payload = (Part(f" {data_words(data)}"),) if data else ()
             return (Part("publish "), Part(event, "event"), *payload)
+
+
+def invoke_words(invoke: Invoke) -> Phrase:
+    """``restart_ice, publishes webrtc.restarted when done, webrtc.restart_failed if it fails``."""
+    outcomes = [
+        (Part(f"{word} "), Part(event, "event"), Part(end))
+        for word, event, end in (("publishes", invoke.done, " when done"), ("publishes", invoke.failed, " if it fails"))
+        if event is not None
+    ]
+    return joined([(Part(invoke.call, "action"),), *outcomes], ", ")
 
 
 def history_words(history: History) -> Phrase:

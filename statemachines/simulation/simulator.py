@@ -17,7 +17,15 @@ from bus.errors import CausalityLoop, PhasebusError
 from bus.event import Event
 from bus.interchange import payload_to_plain
 from statemachines.connections.connections import Connections
-from statemachines.connections.consequences import Failure, HookCall, News, Publication, consequences, unknown_news
+from statemachines.connections.consequences import (
+    Failure,
+    HookCall,
+    InvokeCall,
+    News,
+    Publication,
+    consequences,
+    unknown_news,
+)
 from statemachines.connections.reaction import Reaction
 from statemachines.connections.state import ConnectionState, state_of
 from statemachines.connections.trace import Entry, EntryKind, entries_of
@@ -185,7 +193,7 @@ class Simulation:
                     for consequence in consequences(reaction, received):
                         self._carry_out(consequence)
 
-    def _carry_out(self, consequence: Publication | News | HookCall | Failure) -> None:
+    def _carry_out(self, consequence: Publication | News | HookCall | InvokeCall | Failure) -> None:
         match consequence:
             case Publication(step=step):
                 self._publish_own(consequence.build(self.definition.name), step.event)
@@ -193,6 +201,9 @@ class Simulation:
                 self._publish_own(event, cause, come_back=not own_registration)
             case HookCall(name=name, step=step):
                 self._say(step.after.connection_id, "call", name=name)
+            case InvokeCall(spec=spec, step=step):
+                state = self.connections.layout.ids[spec.state]
+                self._say(step.after.connection_id, "invoke", name=spec.invoke.call, state=state)
             case Failure():
                 pass  # told of as rejected
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from attrs import frozen
 
 from bus.names import matches, prefixes
-from statemachines.language.definition import After, Definition, History, Publish, State, Transition, Trigger
+from statemachines.language.definition import After, Definition, History, Invoke, Publish, State, Transition, Trigger
 from statemachines.language.expressions import Expression
 from statemachines.language.names import is_done
 
@@ -26,6 +26,14 @@ class TimerSpec:
     state: int
     after: After
     event_class: int
+
+
+@frozen(eq=False)
+class InvokeSpec:
+    """One ``invoke`` of one state."""
+
+    state: int
+    invoke: Invoke
 
 
 class Layout:
@@ -78,6 +86,11 @@ class Layout:
         self.timers_of: dict[int, tuple[TimerSpec, ...]] = {
             state: tuple(timer for timer in self.timers if timer.state == state)
             for state in {timer.state for timer in self.timers}
+        }
+        self.invokes_of: dict[int, tuple[InvokeSpec, ...]] = {
+            number: tuple(InvokeSpec(number, invoke) for invoke in state.invoke)
+            for number, state in enumerate(self.states)
+            if state.invoke
         }
         self.termination_class: int = number_of_classes + len(self.timers)
         self.number_of_classes: int = self.termination_class + 1

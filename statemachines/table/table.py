@@ -22,7 +22,7 @@ from statemachines.language.definition import Action, Publish
 from statemachines.language.expressions import Expression
 from statemachines.table.chart import Chart, Happening, Histories, NeverSettles, Trace
 from statemachines.table.compiling import Compiler, Guard
-from statemachines.table.layout import Layout, TimerSpec
+from statemachines.table.layout import InvokeSpec, Layout, TimerSpec
 from statemachines.table.record import Record
 
 
@@ -68,8 +68,8 @@ class Outcome:
 
     ``exited`` and ``entered`` are states, ``transitions`` numbers of ``Chart.transitions``, each in the order that it
     happened. ``quiet`` means that no transition was taken, ``handled`` that one was for the event itself. The timers of
-    the states in ``disarms`` end, those in ``arms`` begin; ``visits`` says which counts go up by one (True) or back to
-    0 (False), in order.
+    the states in ``disarms`` end, those in ``arms`` begin; likewise what is invoked, by ``cancels`` and ``invokes``.
+    ``visits`` says which counts go up by one (True) or back to 0 (False), in order.
     """
 
     situation: Situation
@@ -81,7 +81,14 @@ class Outcome:
     handled: bool
     disarms: frozenset[int]
     arms: tuple[TimerSpec, ...]
+    cancels: tuple[int, ...]
+    invokes: tuple[InvokeSpec, ...]
     visits: tuple[tuple[int, bool], ...]
+
+    @property
+    def has_effects(self) -> bool:
+        """Whether anything is to be carried out."""
+        return bool(self.effects or self.invokes)
 
 
 @define(eq=False)
@@ -208,6 +215,8 @@ class StepTable:
             handled=trace.handled,
             disarms=frozenset(state for state in exited if state in timers_of),
             arms=tuple(spec for state in lasting for spec in timers_of.get(state, ())),
+            cancels=tuple(state for state in exited if state in self.layout.invokes_of),
+            invokes=tuple(spec for state in lasting for spec in self.layout.invokes_of.get(state, ())),
             visits=tuple(
                 (number, state == into)
                 for into in entered
