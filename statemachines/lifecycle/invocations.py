@@ -46,6 +46,7 @@ class Invocations:
         self._lifecycle = lifecycle
         self._hooks = hooks
         self._workers: Workers | None = None
+        self._missing: set[str] = set()
         self._current: dict[tuple[str, InvokeSpec], Invocation] = {}
 
     def __len__(self) -> int:
@@ -67,7 +68,12 @@ class Invocations:
     def begin(self, step: Step, spec: InvokeSpec) -> None:
         """Start the coroutine that a step noted, unless its state was left meanwhile, or even entered again."""
         invocation = self._current.get((step.after.connection_id, spec))
-        if invocation is not None and invocation.step is step and self._workers is not None:
+        if invocation is None or invocation.step is not step or self._workers is None:
+            return
+        if spec.invoke.call not in self._hooks:
+            # Somebody outside may be doing it, and tell by the same events how it went.
+            self._warn(spec.invoke.call)
+        else:
             self._workers.start_soon(self._run, invocation, name=f"phasebus: invoked {spec.invoke.call}")
 
     def cancel_all(self) -> None:
@@ -79,6 +85,11 @@ class Invocations:
         invocation = self._current.pop(key, None)
         if invocation is not None:
             invocation.scope.cancel()
+
+    def _warn(self, name: str) -> None:
+        if name not in self._missing:
+            self._missing.add(name)
+            logger.warning("%s invokes '%s', but none is registered: lifecycle.hook('%s')", self._lifecycle, name, name)
 
     async def _run(self, invocation: Invocation) -> None:
         invoke = invocation.spec.invoke
@@ -103,9 +114,7 @@ class Invocations:
             await self._publish(invocation, event_type, result, error)
 
     async def _call(self, invocation: Invocation) -> Any:
-        hook = self._hooks.get(invocation.spec.invoke.call)
-        if hook is None:
-            raise LookupError(f"no hook '{invocation.spec.invoke.call}' is registered: lifecycle.hook(…)")
+        hook = self._hooks[invocation.spec.invoke.call]
         # What it publishes is linked to its cause; but it may be made to wait for a queue: nobody waits for it.
         with as_handler_of(self._bus, invocation.event) as call:
             call.active = False

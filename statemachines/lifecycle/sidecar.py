@@ -40,6 +40,8 @@ class Sidecar:
     :param entry: called with each line of the timeline
     :param settled: called after each input, once everything that follows from it is done; makes the run wait for that
     :param refused: called with each problem, as ``path:line:column: error: …``
+    :param started: called with the bus and the lifecycle once both run
+    :param ending: called when nothing is read any more, however the run ends, before the two are closed
     :param paced: publish each event at its time instead of as it comes
     :param linger_s: seconds that living connections get after the last event to come to their end
     """
@@ -49,7 +51,8 @@ class Sidecar:
     entry: Callable[[Entry], None] = lambda entry: None
     refused: Callable[[str], None] = lambda problem: None
     settled: Callable[[], None] | None = None
-    started: Callable[[ConnectionLifecycle], None] = lambda lifecycle: None
+    started: Callable[[EventBus, ConnectionLifecycle], None] = lambda bus, lifecycle: None
+    ending: Callable[[], None] = lambda: None
     paced: bool = False
     linger_s: float = 0.0
 
@@ -63,30 +66,37 @@ class Sidecar:
             began = clock.monotonic()
             own: set[str] = set()
             self._listen(bus, lifecycle, lambda: clock.monotonic() - began, own)
-            self.started(lifecycle)
-            async for given in inputs:
-                if self.paced:
-                    await anyio.sleep(max(0.0, began + given.at - clock.monotonic()))
-                own.add(given.event.id)
-                try:
-                    await _publish(bus, lifecycle, given.event)
-                except PhasebusError as error:
-                    self.refused(f"{given.place}:1: error: {error}")
-                finally:
-                    own.discard(given.event.id)
-                if self.settled is not None:
-                    await bus.drain()
-                    self.settled()
-            await bus.drain()
-            with anyio.move_on_after(self.linger_s):
-                await _all_ended(lifecycle)
-            await bus.drain()
+            self.started(bus, lifecycle)
+            try:
+                async for given in inputs:
+                    if self.paced:
+                        await anyio.sleep(max(0.0, began + given.at - clock.monotonic()))
+                    await self._take(bus, lifecycle, given, own)
+                await bus.drain()
+                with anyio.move_on_after(self.linger_s):
+                    await _all_ended(lifecycle)
+                await bus.drain()
+            finally:
+                self.ending()
         return lifecycle
+
+    async def _take(self, bus: EventBus, lifecycle: ConnectionLifecycle, given: Input, own: set[str]) -> None:
+        """Publish one input, as what it is: not something that followed."""
+        own.add(given.event.id)
+        try:
+            await _publish(bus, lifecycle, given.event)
+        except PhasebusError as error:
+            self.refused(f"{given.place}:1: error: {error}")
+        finally:
+            own.discard(given.event.id)
+        if self.settled is not None:
+            await bus.drain()
+            self.settled()
 
     def _listen(self, bus: EventBus, lifecycle: ConnectionLifecycle, time: Callable[[], float], own: set[str]) -> None:
         """Tell of everything that happens, in the order it does."""
 
-        def hear(event: Event) -> None:
+        def output(event: Event) -> None:
             if event.id not in own:
                 data = payload_to_plain(event.data)
                 self.entry(Entry(time(), event.connection_id, "publish", {"type": event.type, "data": data}))
@@ -99,7 +109,7 @@ class Sidecar:
         def say_call(name: str) -> Callable[[Event], None]:
             return lambda event: self.entry(Entry(time(), event.connection_id, "call", {"name": name}))
 
-        bus.subscribe("*", hear, inline=True)
+        bus.subscribe("*", output, inline=True)
         lifecycle.observe(observe)
         for name in {action.name for action in self.definition.actions() if isinstance(action, Call)}:
             lifecycle.hook(name, say_call(name))
