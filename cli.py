@@ -11,6 +11,7 @@ import signal
 import stat
 import sys
 from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import nullcontext
 from typing import IO, TYPE_CHECKING
 
 import click
@@ -18,10 +19,11 @@ import click
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from bus import Event
+    from bus import Event, EventBus
     from statemachines import ConnectionLifecycle, Definition
     from statemachines.lifecycle.sidecar import Input, Sidecar
     from statemachines.rendering.json_lines import JsonLines
+    from statemachines.rendering.live import LiveStatistics
     from statemachines.rendering.timeline import Timeline
 
 _DEFINITION = click.argument("definition", metavar="DEFINITION")
@@ -177,20 +179,25 @@ def simulate(
     help=_EVENTS_HELP,
 )
 @click.option("--timeline", is_flag=True, help="Show a timeline for people instead of JSON lines.")
+@click.option("--stats", is_flag=True, help="Show live on standard error what the bus and the connections do.")
 @click.option("--paced", is_flag=True, help="Publish each event at its recorded time instead of at once.")
 @click.option(
     "--linger", metavar="DURATION", default="0s", show_default=True, help="After the last event, wait so long for ends."
 )
 @click.option("--payloads", is_flag=True, help="Show personal data in the timeline too.")
-def run(definition: str, events: str, timeline: bool, paced: bool, linger: str, payloads: bool) -> int:
+def run(definition: str, events: str, timeline: bool, stats: bool, paced: bool, linger: str, payloads: bool) -> int:
     """Run a definition live: events in as JSON lines, what follows from them out as JSON lines.
 
     A sidecar for a gateway in any language. An event connection.created registers its connection. A line that is no
     event is reported on standard error; the run goes on, and ends with status 1.
 
+    --stats keeps a table on the terminal: events by type, connections by phase, and how long handlers take. Where
+    standard error is no terminal, it is written once, at the end. Standard output stays what it is.
+
     \b
     my_gateway | phasebus run my_call.yaml | my_gateway_control
     phasebus run whatsapp_call --events call.jsonl --timeline --paced
+    my_gateway | phasebus run my_call.yaml --stats > out.jsonl
     """
     import anyio
 
@@ -200,31 +207,45 @@ def run(definition: str, events: str, timeline: bool, paced: bool, linger: str, 
     linger_s = _duration("--linger", linger)
     problems: list[str] = []
     lives: list[ConnectionLifecycle] = []
+    table, shared = _live_statistics() if stats else (None, False)
 
     def refuse(problem: object) -> None:
         problems.append(str(problem))
-        click.echo(str(problem), err=True)
+        if table is None:
+            click.echo(str(problem), err=True)
+        else:
+            table.say(str(problem))
 
-    output = _output(False, payloads, lambda found: _awaited(lives[0], found)) if timeline else None
+    def started(bus: EventBus, lifecycle: ConnectionLifecycle) -> None:
+        lives.append(lifecycle)
+        if table is not None:
+            table.show(lambda: (bus.stats(), lifecycle.phases(), _counts(lifecycle)))
+
+    above = table.above if table and shared else None
+    output = _output(False, payloads, lambda found: _awaited(lives[0], found), above) if timeline else None
     sidecar = Sidecar(
         loaded,
-        published=_write_event if output is None else _nothing,
-        entry=_nothing if output is None else output.add,
+        published=_nothing if output else _event_writer(table.say if table and shared else click.echo),
+        entry=output.add if output else _nothing,
         refused=refuse,
-        settled=None if output is None else output.flush,
-        started=lives.append,
+        settled=output.flush if output else None,
+        started=started,
+        ending=table.finish if table else lambda: None,
         paced=paced,
         linger_s=linger_s,
     )
-    finished = anyio.run(_until_signalled, sidecar, events, refuse)
-    if output is not None:
-        output.close(None)
+    with table or nullcontext():
+        finished = anyio.run(_until_signalled, sidecar, events, refuse, table)
+        if output is not None:
+            output.close(None)
     if not finished:
         return 130
     return 1 if _errors(problems) else 0
 
 
-async def _until_signalled(sidecar: Sidecar, events: str, refuse: Callable[[object], None]) -> bool:
+async def _until_signalled(
+    sidecar: Sidecar, events: str, refuse: Callable[[object], None], table: LiveStatistics | None
+) -> bool:
     """Run to the end of the events; an interrupt ends it in order. Returns whether the end was reached."""
     import anyio
 
@@ -237,6 +258,8 @@ async def _until_signalled(sidecar: Sidecar, events: str, refuse: Callable[[obje
 
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(stop_on_signal, tasks.cancel_scope)
+        if table is not None:
+            tasks.start_soon(table.keep_up_to_date)
         with click.open_file(events, "rb") as file:
             await sidecar.run(_inputs(file, _shown(events), refuse))
         finished = True
@@ -311,14 +334,31 @@ def _console(file: IO[str] | None = None) -> Console:
     return Console(file=file, width=width, highlight=False)
 
 
-def _output(as_json: bool, payloads: bool, awaited: Callable[[str], Sequence[str]]) -> JsonLines | Timeline:
+def _output(
+    as_json: bool, payloads: bool, awaited: Callable[[str], Sequence[str]], console: Console | None = None
+) -> JsonLines | Timeline:
     if as_json:
         from statemachines.rendering.json_lines import JsonLines
 
         return JsonLines(sys.stdout)
     from statemachines.rendering.timeline import Timeline
 
-    return Timeline(_console(), awaited, show_payloads=payloads)
+    return Timeline(console or _console(), awaited, show_payloads=payloads)
+
+
+def _live_statistics() -> tuple[LiveStatistics, bool]:
+    """The table for standard error, and whether standard output is the same terminal, so that they must take turns."""
+    from statemachines.rendering.live import LiveStatistics
+
+    shared = sys.stderr.isatty() and os.path.sameopenfile(sys.stdout.fileno(), sys.stderr.fileno())
+    return LiveStatistics(_console(sys.stdout if shared else sys.stderr)), shared
+
+
+def _counts(lifecycle: ConnectionLifecycle) -> dict[str, int]:
+    """What a lifecycle did with events, by the words of its statistics."""
+    stats = lifecycle.stats()
+    words = ("processed", "ignored", "early", "expired", "unknown", "foreign", "finished", "unevaluated")
+    return {word: getattr(stats, word) for word in words}
 
 
 def _awaited(lifecycle: ConnectionLifecycle, connection_id: str) -> list[str]:
@@ -331,10 +371,10 @@ def _awaited(lifecycle: ConnectionLifecycle, connection_id: str) -> list[str]:
     return [] if state.ended else [name for name, ready in state.ready_conditions.items() if not ready]
 
 
-def _write_event(event: Event) -> None:
+def _event_writer(write: Callable[[str], None]) -> Callable[[Event], None]:
     from bus import event_to_json
 
-    click.echo(event_to_json(event))
+    return lambda event: write(event_to_json(event))
 
 
 def _nothing(_: object) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextvars import copy_context
+from contextvars import Context, copy_context
 from time import perf_counter_ns
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +12,7 @@ import anyio
 from attrs import evolve
 
 from bus.backlog import Entry
+from bus.clock import Clock
 from bus.description import Listener
 from bus.event import Event, Events
 from bus.handlers import Handler, is_async, name_of
@@ -29,36 +30,51 @@ BATCH = "event.batch"
 
 
 class BatchBacklog:
-    """Events in the order they came; ready when there are ``max_size`` of them, or when told that it is time."""
+    """Events in the order they came; ready when there are ``max_size`` of them, or when told that it is time.
 
-    __slots__ = ("_entries", "_max_size", "_taken", "due")
+    :ivar begun_at: when the first event of each batch came, of those that the entries will make
+    :ivar room: how many events the last of these batches has room for
+    :ivar contexts: the contexts that the events of the last batch taken were published in
+    """
 
-    def __init__(self, max_size: int, taken: Callable[[int], None]) -> None:
+    __slots__ = ("_clock", "_max_size", "_taken", "begun_at", "contexts", "due", "entries", "room")
+
+    def __init__(self, max_size: int, clock: Clock, taken: Callable[[int], None]) -> None:
         self._max_size = max_size
+        self._clock = clock
         self._taken = taken
-        self._entries: deque[Entry] = deque()
+        self.entries: deque[Entry] = deque()
+        self.begun_at: deque[float] = deque()
+        self.room = 0
+        self.contexts: tuple[Context, ...] = ()
         self.due = False
 
-    def __len__(self) -> int:
-        return len(self._entries)
-
     def __iter__(self) -> Iterator[Event]:
-        return (event for event, _, _ in self._entries)
+        return (event for event, _, _ in self.entries)
 
     @property
     def ready(self) -> bool:
         """Whether a batch can be taken."""
-        return len(self._entries) >= self._max_size or (self.due and bool(self._entries))
+        return len(self.entries) >= self._max_size or (self.due and bool(self.entries))
 
     def put(self, entry: Entry) -> None:
         """Add an entry at the end."""
-        self._entries.append(entry)
+        self.entries.append(entry)
+        if not self.room:
+            self.begun_at.append(self._clock.now())
+            self.room = self._max_size
+        self.room -= 1
 
     def take(self) -> Entry:
         """Remove a batch: an entry whose event carries the events."""
-        entries = [self._entries.popleft() for _ in range(min(self._max_size, len(self._entries)))]
+        entries = [self.entries.popleft() for _ in range(min(self._max_size, len(self.entries)))]
+        self.begun_at.popleft()
+        if not self.entries:
+            self.begun_at.clear()
+            self.room = 0
         self.due = False
         self._taken(len(entries))
+        self.contexts = tuple(context for _, context, _ in entries)
         events = Events(event for event, _, _ in entries)
         last, context, _ = entries[-1]
         connections = {event.connection_id for event in events}
@@ -77,17 +93,20 @@ class BatchBacklog:
 
     def drop_oldest(self) -> Event:
         """Remove the event that has waited longest."""
-        return self._entries.popleft()[0]
+        self.room += 1
+        return self.entries.popleft()[0]
 
     def clear(self) -> None:
         """Forget all."""
-        self._entries.clear()
+        self.entries.clear()
+        self.begun_at.clear()
+        self.room = 0
 
 
 class BatchSubscription(Subscription):
     """What :meth:`EventBus.subscribe_batch` returns. Its counters count calls, not events."""
 
-    __slots__ = ("_batches", "_due_at", "_max_size", "_max_wait_s")
+    __slots__ = ("_batches", "_max_size", "_max_wait_s")
 
     def __init__(
         self,
@@ -105,11 +124,10 @@ class BatchSubscription(Subscription):
         if not max_wait_s >= 0:
             raise ValueError(f"max_wait must be 0 seconds or more, not {max_wait_s}")
         super().__init__(bus, pattern, _of_batches(handler), order, options)
-        self._batches = self.backlog = BatchBacklog(max_size, self._count_taken)
+        self._batches = self.backlog = BatchBacklog(max_size, bus.clock, self._count_taken)
         self._put = self._batches.put
         self._max_size = max_size
         self._max_wait_s = max_wait_s
-        self._due_at = 0.0
 
     @property
     def kind(self) -> str:
@@ -123,29 +141,28 @@ class BatchSubscription(Subscription):
 
     async def woken(self) -> None:
         """Wait for the first event, then until there are enough, or they have waited long enough."""
-        if not self._batches:
+        batches, clock = self._batches, self._bus.clock
+        if not batches.entries:
             await super().woken()
         elif self._pending.draining:
-            self._batches.due = True
+            batches.due = True
         else:
             idle = anyio.Event()
             self._idle.append(idle)
-            with self._bus.clock.move_on_after(self._due_at - self._bus.clock.now()):
+            with clock.move_on_after(batches.begun_at[0] + self._max_wait_s - clock.now()):
                 await idle.wait()
             if not idle.is_set():
                 self._idle.remove(idle)
-                self._batches.due = True
+                batches.due = True
 
     def append(self, event: Event) -> None:
         """Put an event, already counted as queued, at the end."""
         self._batches.put((event, copy_context(), perf_counter_ns()))
         self._pending.count += 1
-        if len(self._batches) == 1:
-            self._due_at = self._bus.clock.now() + self._max_wait_s
-        elif not self._batches.ready:
-            return
         if self._idle:
-            self._idle.pop().set()
+            number = len(self._batches.entries)
+            if number == 1 or number >= self._max_size:
+                self._idle.pop().set()
 
     def _count_taken(self, number: int) -> None:
         # The worker counts one: the call of the handler is one piece of work.

@@ -31,7 +31,7 @@ from bus.options import Options, Overflow, SubscribeOptions
 from bus.pending import DrainTimeout, Pending
 from bus.reactor import Reactor
 from bus.reports import Reports
-from bus.statistics import BusStatistics, statistics_of
+from bus.statistics import BusStatistics, FormerSubscriptions, SubscriptionStatistics, statistics_of
 from bus.stream import EventStream, StreamInbox
 from bus.subscription import Subscription
 from bus.waiting import Waiter
@@ -89,7 +89,8 @@ class EventBus:
         self._open = False
         self._stopped = False
         self._order = 0
-        self._past = Counter[str]()
+        self._former = FormerSubscriptions()
+        self._past_streams = Counter[str]()
         self._publish_chain = Chain(self._fan_out.send, self._of_kind("publish"), self, None)
 
     # -- life ---------------------------------------------------------------------------------------------------------
@@ -419,21 +420,24 @@ class EventBus:
 
     def stats(self) -> BusStatistics:
         """What happened so far, in all and by subscription."""
-        subscriptions = self._subscriptions()
-        inboxes: list[Inbox] = list(self._routes)
-        past, counts = self._past, self._fan_out.topics.counts()
+        subscriptions = tuple(statistics_of(subscription) for subscription in self._subscriptions())
+        streams = [target for target in self._routes if isinstance(target, StreamInbox)]
+        former, past, counts = self._former.statistics(), self._past_streams, self._fan_out.topics.counts()
+        every = (*subscriptions, *former)
+        lossy: tuple[SubscriptionStatistics | StreamInbox, ...] = (*every, *streams)
         return BusStatistics(
             total_events=sum(counts.values()),
             events_by_type=counts,
             active_handlers=len(subscriptions),
             subscriber_count=dict(Counter(subscription.pattern for subscription in subscriptions)),
-            queued=sum(inbox.queued for inbox in inboxes),
-            in_flight=sum(subscription.in_flight for subscription in subscriptions),
-            handled=past["handled"] + sum(subscription.handled for subscription in subscriptions),
-            failed=past["failed"] + sum(subscription.failed for subscription in subscriptions),
-            dropped=past["dropped"] + sum(inbox.dropped for inbox in inboxes),
-            overrun=past["overrun"] + sum(inbox.overrun for inbox in inboxes),
-            subscriptions=tuple(statistics_of(subscription) for subscription in subscriptions),
+            queued=sum(each.queued for each in lossy),
+            in_flight=sum(each.in_flight for each in every),
+            handled=sum(each.handled for each in every),
+            failed=sum(each.failed for each in every),
+            dropped=past["dropped"] + sum(each.dropped for each in lossy),
+            overrun=past["overrun"] + sum(each.overrun for each in lossy),
+            subscriptions=subscriptions,
+            former=former,
         )
 
     def describe(self) -> BusDescription:
@@ -462,13 +466,14 @@ class EventBus:
     def remove(self, target: Subscription | StreamInbox) -> None:
         """Let no more events reach a subscription or stream; its counts stay in :meth:`stats`."""
         self._routes.remove(target)
-        self._past.update(dropped=target.dropped, overrun=target.overrun)
         if isinstance(target, Subscription):
-            self._past.update(handled=target.handled, failed=target.failed)
+            self._former.add(target)
+        else:
+            self._past_streams.update(dropped=target.dropped, overrun=target.overrun)
 
-    def count_late(self, failed: bool) -> None:
+    def count_late(self, subscription: Subscription) -> None:
         """Count a call that returned after its subscription was cancelled."""
-        self._past["failed" if failed else "handled"] += 1
+        self._former.add(subscription)
 
     # -- details ------------------------------------------------------------------------------------------------------
 

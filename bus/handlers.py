@@ -121,7 +121,10 @@ def is_failure(error: BaseException) -> bool:
 
     if not isinstance(error, asyncio.CancelledError):
         return False
-    task = asyncio.current_task()
+    try:
+        task = asyncio.current_task()
+    except RuntimeError:  # on trio it cancels nobody
+        return True
     cancelled = task is not None and task.cancelling() > 0
     return not cancelled and anyio.current_effective_deadline() != float("-inf")
 

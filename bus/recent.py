@@ -6,8 +6,11 @@ from itertools import count
 from operator import itemgetter
 
 from bus.event import Event
-from bus.names import matches
+from bus.names import EventType, matches
 from bus.routing import Kept, Topic, Topics
+
+NEWS = (EventType.HANDLER_FAILED, EventType.EVENT_DROPPED)
+"""What the bus has to say of an event, often after the end of its connection."""
 
 
 class RecentEvents:
@@ -16,7 +19,7 @@ class RecentEvents:
     Two generations share the room. A new event goes to ``last`` of its topic; once there are half as many as the limit,
     ``last`` becomes ``earlier``, and what was there is forgotten. So keeping an event costs a look-up, and nothing is
     ever put in order. What is kept of a connection is let go when its ``connection.terminated`` is published, which is
-    not kept itself.
+    not kept itself; nor is news of the bus about a connection of which nothing else is kept.
 
     :ivar number: counts what is published, so that it can be replayed in that order; the wall clock may jump
     """
@@ -39,7 +42,7 @@ class RecentEvents:
         if topic.ends_connection:
             if event.connection_id is not None:
                 self.forget(event.connection_id)
-        elif topic.counted_as is topic:
+        elif topic.counted_as is topic and (topic.name not in NEWS or self._knows(event.connection_id)):
             if event.connection_id not in topic.last:
                 self._kept += 1
                 if self._kept > self._half:
@@ -52,6 +55,9 @@ class RecentEvents:
             if topic.last.pop(connection_id, None) is not None:
                 self._kept -= 1
             topic.earlier.pop(connection_id, None)
+
+    def _knows(self, connection_id: str | None) -> bool:
+        return any(connection_id in topic.last or connection_id in topic.earlier for topic in self._topics)
 
     def matching(self, pattern: str, connection_id: str | None) -> list[Event]:
         """The last events that a subscription means, in the order published."""

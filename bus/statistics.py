@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from operator import add
 from typing import TYPE_CHECKING
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from bus.latency import Histogram
 
@@ -63,6 +64,7 @@ class BusStatistics:
     :ivar dropped: events thrown away by overflow policies
     :ivar overrun: events that went past a bound because a handler published them
     :ivar subscriptions: each subscription in force, in the order of subscribing
+    :ivar former: what those no longer in force did, added up by handler and pattern
     """
 
     total_events: int
@@ -76,6 +78,7 @@ class BusStatistics:
     dropped: int
     overrun: int
     subscriptions: tuple[SubscriptionStatistics, ...]
+    former: tuple[SubscriptionStatistics, ...] = ()
 
 
 def statistics_of(subscription: Subscription) -> SubscriptionStatistics:
@@ -95,4 +98,50 @@ def statistics_of(subscription: Subscription) -> SubscriptionStatistics:
         slow=subscription.slow,
         last_latency_s=subscription.last_ns / 1e9,
         latency=Histogram(tuple(subscription.latencies), subscription.sum_ns / 1e9),
+    )
+
+
+MAX_FORMER = 1_000
+"""Handlers may be made without end: beyond so many pairs of handler and pattern, ``*`` and ``*`` have the rest."""
+
+_ADDED = ("handled", "failed", "retried", "dropped", "overrun", "slow")
+
+
+class FormerSubscriptions:
+    """What cancelled subscriptions did: a handler that subscribes for each connection leaves one sum, not many.
+
+    A call that still runs when its subscription is cancelled is counted once it has returned.
+    """
+
+    def __init__(self) -> None:
+        self._sums: dict[tuple[str, str], SubscriptionStatistics] = {}
+        self._busy: dict[Subscription, None] = {}
+
+    def add(self, subscription: Subscription) -> None:
+        """Count one that has been cancelled, or one of whose last calls has returned."""
+        if subscription.in_flight:
+            self._busy[subscription] = None
+            return
+        self._busy.pop(subscription, None)
+        last = evolve(statistics_of(subscription), connection_id=None, queued=0)
+        key = (last.handler, last.pattern)
+        if key not in self._sums and len(self._sums) >= MAX_FORMER:
+            key = ("*", "*")
+            last = evolve(last, handler="*", pattern="*")
+        former = self._sums.get(key)
+        self._sums[key] = last if former is None else _sum(former, last)
+
+    def statistics(self) -> tuple[SubscriptionStatistics, ...]:
+        """The sums, and those that are not done yet."""
+        busy = (evolve(statistics_of(each), connection_id=None, queued=0) for each in list(self._busy))
+        return (*self._sums.values(), *busy)
+
+
+def _sum(former: SubscriptionStatistics, last: SubscriptionStatistics) -> SubscriptionStatistics:
+    """Both; what tells of one moment is that of the last."""
+    counts = tuple(map(add, former.latency.counts, last.latency.counts))
+    return evolve(
+        last,
+        latency=Histogram(counts, former.latency.sum_s + last.latency.sum_s),
+        **{name: getattr(former, name) + getattr(last, name) for name in _ADDED},
     )

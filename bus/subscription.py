@@ -204,7 +204,7 @@ class Subscription(Inbox):
             self.slow += 1
             self._bus.reports.slow(self.name, call.event, (now - began_ns) / 1e9)
         if self.cancelled:
-            self._bus.count_late(call.failed)
+            self._bus.count_late(self)
         return now
 
     def append(self, event: Event) -> None:

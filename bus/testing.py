@@ -162,6 +162,10 @@ class Timed(Protocol):
         """Wait until something is due earlier than was known."""
 
 
+_ROUNDING_S = 1e-9
+"""Eight steps of 0.1 s are to be 0.8 s, though their sum is not quite."""
+
+
 class FakeClock:
     """A clock that stands still until :meth:`advance` moves it: ``EventBus(clock=FakeClock())``.
 
@@ -199,7 +203,7 @@ class FakeClock:
             raise ValueError("time passes forwards only")
         end = self._now + seconds
         await all_tasks_blocked()
-        while self._alarms and self._alarms[0][0] <= end:
+        while self._alarms and self._alarms[0][0] <= end + _ROUNDING_S:
             at, _, due = heapq.heappop(self._alarms)
             self._now = max(self._now, at)
             if isinstance(due, CancelScope):
@@ -207,7 +211,7 @@ class FakeClock:
             else:
                 due.set()
             await all_tasks_blocked()
-        self._now = end
+        self._now = max(self._now, end)
 
     # -- for a lifecycle (statemachines.lifecycle.clock.Clock) --
 

@@ -114,7 +114,7 @@ def living_tasks() -> int:
 
 @coroutine
 def cancelled_at(step: int, scope: Cancellable, work: Coroutine[Any, Any, Any]) -> Generator[Any, Any, bool]:
-    """Run ``work``, cancelling ``scope`` (often one around this) at its await number ``step``. Whether it got so far."""
+    """Run ``work``, cancelling ``scope`` (one around this, say) at its await number ``step``. Whether it got so far."""
     send, value, waits = work.send, None, 0
     while True:
         try:

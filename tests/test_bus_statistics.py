@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bus import Event, EventBus
+from bus import Event, EventBus, statistics
 from bus.middleware import Recovery, publish_middleware
 from bus.middleware.base import Next
 from bus.routing import MAX_TYPES
@@ -117,3 +117,46 @@ async def test_statistics_do_not_change_afterwards() -> None:
         await bus.publish("a.b")
         assert before.total_events == 0
         assert before.events_by_type == {}
+
+
+async def test_what_cancelled_subscriptions_did_is_added_up_by_handler_and_pattern() -> None:
+    async with EventBus() as bus:
+        for number in range(3):
+            subscription = bus.subscribe("a.b", Recorder(), connection_id=f"c{number}")
+            await fill(bus, "a.b", 2, f"c{number}")
+            await bus.drain()
+            subscription.cancel()
+        [former] = bus.stats().former
+        assert (former.handler, former.pattern, former.connection_id) == ("Recorder", "a.b", None)
+        assert (former.handled, former.latency.total, former.queued) == (6, 6, 0)
+        assert bus.stats().handled == 6
+
+
+async def test_a_call_that_outlives_its_subscription_is_in_flight_and_then_handled() -> None:
+    gate = Gate()
+    async with EventBus() as bus:
+        subscription = bus.subscribe("a.b", gate)
+        await fill(bus, "a.b", 3)
+        await settle()
+        subscription.cancel()
+        assert (bus.stats().queued, bus.stats().in_flight, bus.stats().handled) == (0, 1, 0)
+        gate.open()
+        await bus.drain()
+        assert (bus.stats().in_flight, bus.stats().handled) == (0, 1)
+        assert bus.stats().former[0].latency.total == 1
+
+
+async def test_handlers_made_without_end_do_not_fill_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(statistics, "MAX_FORMER", 3)
+    async with EventBus() as bus:
+        for number in range(10):
+            subscription = bus.subscribe(f"a.b{number}", Recorder())
+            await bus.publish(f"a.b{number}")
+            await bus.drain()
+            subscription.cancel()
+        assert [(former.pattern, former.handled) for former in bus.stats().former] == [
+            ("a.b0", 1),
+            ("a.b1", 1),
+            ("a.b2", 1),
+            ("*", 7),
+        ]

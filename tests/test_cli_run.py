@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import select
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -123,3 +126,145 @@ def test_the_timeline_is_for_people_and_hides_numbers(phasebus: Command) -> None
     assert done.status == 0
     assert "connection.ready" in done.out
     assert "+12025550142" not in done.out
+
+
+# -- --stats -----------------------------------------------------------------------------------------------------------
+
+
+def test_statistics_are_written_once_at_the_end_where_there_is_no_terminal(phasebus: Command) -> None:
+    done = phasebus("run", "whatsapp_call", "--events", RECORDING, "--stats")
+    assert done.status == 0
+    lines = done.err.splitlines()
+    assert re.fullmatch(r"[0-9.]+ s   21 events   1 connection", lines[0])
+    assert lines[2:5] == [
+        "event                               count     phase                 now",
+        "connection.phase_changed                4     terminated              1",
+        "webrtc.ice_connection_changed           3",
+    ]
+    assert lines[-2].split()[:7] == ["output", "*", "0", "0", "21", "0", "0"]
+    assert lines[-1].split() == ["in", "all", "0", "0", "21", "0", "0"]
+    assert done.err.endswith("\n")
+
+
+def test_statistics_leave_standard_output_as_it_is(phasebus: Command) -> None:
+    plain, measured = (phasebus("run", "whatsapp_call", "--events", RECORDING, *stats) for stats in ([], ["--stats"]))
+    assert [line["data"] for line in measured.lines] == [line["data"] for line in plain.lines]
+
+
+def test_statistics_and_the_timeline_go_together(phasebus: Command) -> None:
+    done = phasebus("run", "whatsapp_call", "--events", RECORDING, "--stats", "--timeline")
+    assert "publishes connection.ready" in done.out
+    assert "publishes" not in done.err
+    assert "21 events" in done.err
+    assert "21 events" not in done.out
+
+
+def test_problems_are_told_beside_statistics(phasebus: Command, tmp_path: Path) -> None:
+    events = tmp_path / "events.jsonl"
+    events.write_text(f"{CREATED}\nnot json\n")
+    done = phasebus("run", "whatsapp_call", "--events", events, "--stats")
+    assert done.status == 1
+    assert done.err.startswith(f"{events}:2:1: error:")
+
+
+class Terminal:
+    """A pseudo-terminal of 80 columns: what a process writes to it, and what can be read of that so far."""
+
+    def __init__(self) -> None:
+        # Imported here: there are systems without.
+        import pty
+        import termios
+
+        self._reader, self.writer = pty.openpty()
+        termios.tcsetwinsize(self.writer, (40, 80))
+        self.raw = ""
+
+    @property
+    def text(self) -> str:
+        """What was written, without colours and movements."""
+        return re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", self.raw)
+
+    def read_until(self, wanted: str) -> None:
+        """Read until ``wanted`` is there."""
+        while wanted not in self.text:
+            assert len(self.raw) < 1_000_000, f"{wanted!r} did not come; this did: {self.text[-3000:]!r}"
+            assert self._read(), f"{wanted!r} did not come; this did: {self.text!r}"
+
+    def read_to_end(self) -> None:
+        """Read until all who could write are gone. (Who is not read cannot write, and so not end.)"""
+        while self._read():
+            pass
+
+    def _read(self) -> bool:
+        if not select.select([self._reader], [], [], 30)[0]:
+            return False
+        try:
+            read = os.read(self._reader, 65536)
+        except OSError:  # nobody is left at the other end
+            return False
+        self.raw += read.decode()
+        return bool(read)
+
+    def close(self) -> None:
+        os.close(self._reader)
+
+
+@pytest.fixture
+def terminal() -> Iterator[Terminal]:
+    if sys.platform == "win32":
+        pytest.skip("no pseudo-terminals")
+    terminal = Terminal()
+    yield terminal
+    terminal.close()
+
+
+def start_on(terminal: Terminal, *arguments: str, stdout: int) -> subprocess.Popen[str]:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "cli", "run", *arguments],
+        cwd=ROOT,
+        env={key: value for key, value in os.environ.items() if key not in ("COLUMNS", "LINES")} | {"TERM": "xterm"},
+        stdin=subprocess.PIPE,
+        stdout=stdout,
+        stderr=terminal.writer,
+        text=True,
+        bufsize=1,
+    )
+    os.close(terminal.writer)
+    return process
+
+
+def test_on_a_terminal_statistics_are_live_and_the_lines_still_go_to_standard_output(terminal: Terminal) -> None:
+    with start_on(terminal, "whatsapp_call", "--stats", stdout=subprocess.PIPE) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        terminal.read_until("0 connections")
+        process.stdin.write(f"{CREATED}\n{ACCEPTED}\n")
+        terminal.read_until("initializing")
+        process.stdin.close()
+        terminal.read_to_end()
+        assert process.wait(30) == 0
+        assert [json.loads(line)["data"]["to"] for line in process.stdout] == ["initializing"]
+
+
+def test_on_one_terminal_lines_and_statistics_take_turns(terminal: Terminal) -> None:
+    with start_on(terminal, "whatsapp_call", "--stats", stdout=terminal.writer) as process:
+        assert process.stdin is not None
+        process.stdin.write(f"{CREATED}\n{ACCEPTED}\n")
+        terminal.read_until("initializing            1")
+        process.stdin.close()
+        terminal.read_to_end()
+        assert process.wait(30) == 0
+    [line] = [line for line in re.split(r"[\r\n]+", terminal.text) if line.startswith("{")]
+    assert json.loads(line)["data"]["to"] == "initializing"
+
+
+def test_an_interrupt_leaves_the_statistics_and_the_cursor(terminal: Terminal) -> None:
+    with start_on(terminal, "whatsapp_call", "--stats", stdout=subprocess.PIPE) as process:
+        assert process.stdin is not None
+        process.stdin.write(f"{CREATED}\n{ACCEPTED}\n")
+        terminal.read_until("initializing")
+        process.send_signal(signal.SIGINT)
+        terminal.read_to_end()
+        assert process.wait(30) == 130
+    assert terminal.raw.rpartition("\x1b[?25")[2][0] == "h"
+    assert "initializing            1" in terminal.text.rpartition(" connection")[2]

@@ -5,7 +5,7 @@ A series for each connection would grow without bound, so subscriptions to singl
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import defaultdict
 from operator import add
 
 from attrs import define, field
@@ -16,7 +16,7 @@ from bus.statistics import BusStatistics, SubscriptionStatistics
 
 @define
 class HandlerCounts:
-    """What the subscriptions of one handler to one pattern did together.
+    """What the subscriptions of one handler to one pattern did together, cancelled ones included.
 
     :ivar subscriptions: how many are in force
     :ivar latency_counts: deliveries by duration, as in :class:`bus.latency.Histogram`; ``latency_sum_s`` is their sum
@@ -37,8 +37,7 @@ class HandlerCounts:
     latency_sum_s: float = 0.0
 
     def add(self, subscription: SubscriptionStatistics) -> None:
-        """Count one more subscription in."""
-        self.subscriptions += 1
+        """Count in what one more did."""
         self.queued += subscription.queued
         # Another thread may look between a call's end and its beginning being noted.
         self.in_flight += max(0, subscription.in_flight)
@@ -53,12 +52,10 @@ class HandlerCounts:
 
 
 def by_handler(statistics: BusStatistics) -> dict[tuple[str, str], HandlerCounts]:
-    """The counts by (handler, pattern), in the order of subscribing."""
-    return _added_up(statistics.subscriptions)
-
-
-def _added_up(subscriptions: Iterable[SubscriptionStatistics]) -> dict[tuple[str, str], HandlerCounts]:
-    counts: dict[tuple[str, str], HandlerCounts] = {}
-    for subscription in subscriptions:
-        counts.setdefault((subscription.handler, subscription.pattern), HandlerCounts()).add(subscription)
+    """The counts by (handler, pattern); they only grow, whoever subscribes and cancels."""
+    counts: dict[tuple[str, str], HandlerCounts] = defaultdict(HandlerCounts)
+    for subscription in (*statistics.former, *statistics.subscriptions):
+        counts[subscription.handler, subscription.pattern].add(subscription)
+    for subscription in statistics.subscriptions:
+        counts[subscription.handler, subscription.pattern].subscriptions += 1
     return counts

@@ -1,20 +1,24 @@
 """Jobs in order for each connection, and connections at the same time: what hooks need.
 
-Workers are started when there is more to do than the ones at hand can begin with, and kept: no task per job.
+Workers are started when there is more to do than the ones at hand can begin with, and kept: no task per job. A job
+runs in a copy of the context that it was submitted in (a request id, a trace), as a queued handler does.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
+from contextvars import Context, copy_context
+from typing import Any
 
 import anyio
 from anyio.lowlevel import checkpoint
 
+from bus.context import DONE, Runner
 from bus.errors import QueueFull
 from bus.workers import Workers
 
-Job = Callable[[], Awaitable[None]]
+Job = Callable[[], Coroutine[Any, Any, None]]
 
 MAX_WORKERS = 1_000
 MAX_JOBS_PER_KEY = 1_000
@@ -27,7 +31,7 @@ class Lanes:
     def __init__(self, workers: Workers, name: str) -> None:
         self._workers = workers
         self._name = name
-        self._lanes: dict[str, deque[Job]] = {}
+        self._lanes: dict[str, deque[tuple[Job, Context]]] = {}
         self._ready: deque[str] = deque()
         self._idle: list[anyio.Event] = []
         self._number_of_workers = 0
@@ -40,13 +44,13 @@ class Lanes:
         """
         lane = self._lanes.get(key)
         if lane is None:
-            self._lanes[key] = deque([job])
+            self._lanes[key] = deque([(job, copy_context())])
             self._ready.append(key)
             self._call_worker()
         elif len(lane) >= MAX_JOBS_PER_KEY:
             raise QueueFull(f"{len(lane)} calls for {key} wait behind one that does not end")
         else:
-            lane.append(job)
+            lane.append((job, copy_context()))
 
     def _call_worker(self) -> None:
         if self._coming:
@@ -61,6 +65,7 @@ class Lanes:
 
     async def _work(self) -> None:
         jobs = 0
+        runner = Runner(_Caller())
         self._coming = False
         while True:
             while self._ready:
@@ -68,7 +73,12 @@ class Lanes:
                 if self._ready:
                     self._call_worker()  # this job may wait long: somebody has to take the next
                 lane = self._lanes[key]
-                await lane[0]()
+                job, context = lane[0]
+                trap = context.run(runner.send, job)
+                if trap is not DONE:
+                    await runner.rest(context, trap)
+                if runner.error is not None:
+                    raise runner.error
                 lane.popleft()
                 if lane:
                     self._ready.append(key)
@@ -81,3 +91,14 @@ class Lanes:
             self._idle.append(called)
             await called.wait()
             self._coming = False
+
+
+class _Caller:
+    """What a runner calls a job with."""
+
+    def __init__(self) -> None:
+        self.call: Callable[[Any], Coroutine[Any, Any, None]] = _call
+
+
+def _call(job: Job) -> Coroutine[Any, Any, None]:
+    return job()
