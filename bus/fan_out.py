@@ -67,17 +67,28 @@ class FanOut:
             route = topic.route
             if route is None or self.routes.own:
                 route = self.routes.find(topic, event.connection_id)
-            crowded = False
-            for inbox in route.queued:
-                if inbox.queued + inbox.reserved >= inbox.queue_size:
-                    crowded = True
-            if (crowded or self._lines) and self._must_wait(event, route):
-                await self._send_when_there_is_room(event, topic)
-                return
-            dropped = self._hand_out(event, topic, route)
-            if dropped or self.reactors:
-                await self._follow_up(event, route, dropped)
-                return
+            if route.queued or self.waiters.by_connection or self.reactors or self._lines:
+                crowded = False
+                for inbox in route.queued:
+                    if inbox.queued + inbox.reserved >= inbox.queue_size:
+                        crowded = True
+                if (crowded or self._lines) and self._must_wait(event, route):
+                    await self._send_when_there_is_room(event, topic)
+                    return
+                if crowded:
+                    self._refuse_if_full(event, route)
+                dropped = self._hand_out(event, topic, route)
+                if dropped or self.reactors:
+                    await self._follow_up(event, route, dropped)
+                    return
+            else:  # what _hand_out does where nobody is but inline handlers
+                topic.counted_as.count += 1
+                recent = self.recent
+                if recent is not None:
+                    if event.connection_id in topic.last:
+                        topic.last[event.connection_id] = recent.number(), event
+                    else:
+                        recent.keep(topic, event)
         if not route.inline:
             return
         failures: list[BaseException] | None = None
@@ -107,9 +118,14 @@ class FanOut:
                     failures = failures or []
                     failures.append(error)
                 finally:
-                    subscription.end(call, began, began)
-                if call.failed:
-                    call.failed, call.attempt = False, None
+                    subscription.last_ns = took = perf_counter_ns() - began
+                    subscription.sum_ns += took
+                    subscription.latencies[took.bit_length()] += 1
+                    if call.failed or subscription.cancelled or took > subscription.slow_after_ns:
+                        subscription.note(call, took)
+                        call.failed, call.attempt = False, None
+                    else:
+                        subscription.handled += 1
         finally:
             call.active = False
             handling.reset(token)
@@ -159,11 +175,14 @@ class FanOut:
                 return False
         return handling.get() is None or not inside_handler_of(self._bus)
 
-    def _hand_out(self, event: Event, topic: Topic, route: Route) -> Drops | None:
-        """Hand the event to every queue, waiter and reactor at once. Never waits; raises before it has begun."""
+    def _refuse_if_full(self, event: Event, route: Route) -> None:
+        """Raise what a full queue has to say, before anybody has the event."""
         for inbox in route.queued:
             if inbox.queued >= inbox.queue_size and (refusal := inbox.refuses(event)):
                 raise refusal
+
+    def _hand_out(self, event: Event, topic: Topic, route: Route) -> Drops | None:
+        """Hand the event to every queue, waiter and reactor at once. Never waits, and never raises."""
         topic.counted_as.count += 1
         recent = self.recent
         if recent is not None:
@@ -211,6 +230,7 @@ class FanOut:
                 route = self.routes.find(topic, event.connection_id)
                 full = next((inbox for inbox in route.queued if inbox.congested), None)
                 if full is None:
+                    self._refuse_if_full(event, route)
                     return route, self._hand_out(event, topic, route)
                 if granted is not None:
                     granted.let_in()

@@ -131,6 +131,7 @@ class Subscription(Inbox):
         in_lines = isinstance(backlog, LinePerConnection)
         runner = Runner(self)
         send, take, set_handling = runner.send, backlog.take, handling.set
+        latencies, slow_after_ns = self.latencies, self.slow_after_ns
         ended = rested = 0
         while not self.cancelled:
             if not backlog.ready:
@@ -162,8 +163,16 @@ class Subscription(Inbox):
             if error is not None:
                 runner.error = None
                 call.failed = True
+            previous_end, ended = ended, perf_counter_ns()
+            self.last_ns = latency = ended - queued_ns
+            self.sum_ns += latency
+            latencies[latency.bit_length()] += 1
             # It cannot have begun before it was queued, nor before its worker had done with the event before.
-            ended = self.end(call, queued_ns, ended if ended > queued_ns else queued_ns)
+            took = ended - (previous_end if previous_end > queued_ns else queued_ns)
+            if call.failed or self.cancelled or took > slow_after_ns:
+                self.note(call, took)
+            else:
+                self.handled += 1
             if error is not None:
                 if not is_failure(error):
                     pending.finished()
@@ -190,22 +199,17 @@ class Subscription(Inbox):
         while self._idle:
             self._idle.pop().set()
 
-    def end(self, call: Handling, queued_ns: int, began_ns: int) -> int:
-        """A call of the handler has returned; returns when (``time.perf_counter_ns``)."""
-        now = perf_counter_ns()
+    def note(self, call: Handling, took_ns: int) -> None:
+        """Count a call of the handler that has returned, where it is no plain success."""
         if call.failed:
             self.failed += 1
         else:
             self.handled += 1
-        self.last_ns = took = now - queued_ns
-        self.sum_ns += took
-        self.latencies[took.bit_length()] += 1
-        if now - began_ns > self.slow_after_ns:
+        if took_ns > self.slow_after_ns:
             self.slow += 1
-            self._bus.reports.slow(self.name, call.event, (now - began_ns) / 1e9)
+            self._bus.reports.slow(self.name, call.event, took_ns / 1e9)
         if self.cancelled:
             self._bus.count_late(self)
-        return now
 
     def append(self, event: Event) -> None:
         """Put an event, already counted as queued, at the end."""
