@@ -1,10 +1,20 @@
-"""Asynchronous tests run on asyncio and on trio."""
+"""Asynchronous tests run on asyncio and on trio; property tests as often as their profile says.
+
+``HYPOTHESIS_PROFILE=soak`` looks at ten thousand examples of each property that does not name a number of its own.
+"""
 
 from __future__ import annotations
 
+import os
+
 import pytest
+from hypothesis import HealthCheck, settings
 
 pytest.register_assert_rewrite("bus.transports.suite")
+
+settings.register_profile("test", max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("soak", settings.get_profile("test"), max_examples=10_000)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "test"))
 
 
 @pytest.fixture(params=["asyncio", "trio"])

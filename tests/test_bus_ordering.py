@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-
 import anyio
 import pytest
 
@@ -19,29 +17,6 @@ async def test_events_of_one_connection_are_handled_in_the_order_published() -> 
         bus.subscribe("a.b", heard)
         await fill(bus, "a.b", 2_000)
     assert heard.numbers == list(range(2_000))
-
-
-@pytest.mark.parametrize("concurrency", [1, 8])
-async def test_nothing_is_lost_doubled_or_reordered_per_key(concurrency: int) -> None:
-    keys, per_key, publishers = 200, 100, 50
-    heard: dict[str | None, list[int]] = defaultdict(list)
-
-    async def handle(event: Event) -> None:
-        heard[event.connection_id].append(event.field("n"))
-        if event.field("n") % 10 == 0:
-            await anyio.lowlevel.checkpoint()
-
-    async def publish(first: int) -> None:
-        for n in range(per_key):
-            for key in range(first, keys, publishers):
-                await bus.publish("a.b", {"n": n}, connection_id=f"c{key}")
-
-    async with EventBus() as bus:
-        bus.subscribe("a.b", handle, concurrency=concurrency, queue_size=16)
-        async with anyio.create_task_group() as group:
-            for first in range(publishers):
-                group.start_soon(publish, first)
-    assert heard == {f"c{key}": list(range(per_key)) for key in range(keys)}
 
 
 async def test_one_subscription_hears_different_types_in_the_order_published() -> None:

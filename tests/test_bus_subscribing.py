@@ -272,21 +272,6 @@ async def test_a_timeout_cancels_the_handler_and_says_whose(inline: bool) -> Non
     assert len(cancelled.events) == 1
 
 
-@anyio_test
-async def test_ten_thousand_timeouts_leave_nothing_behind() -> None:
-    async def stuck(event: Event) -> None:
-        await anyio.sleep_forever()
-
-    async with EventBus() as bus:
-        subscription = bus.subscribe("a.b", stuck, timeout=0.000_001, queue_size=10_000, concurrency=100)
-        for n in range(10_000):
-            await bus.publish("a.b", connection_id=str(n))
-        await bus.drain()
-        assert subscription.failed == 10_000
-        assert_at_rest(bus)
-        assert set(subscription.running) == {None}
-
-
 @pytest.mark.parametrize("timeout", [0, -1])
 @anyio_test
 async def test_a_timeout_that_no_handler_can_keep_is_refused(timeout: float) -> None:

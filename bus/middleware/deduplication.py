@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-import marshal
 from collections import deque
 from hashlib import blake2b
+from marshal import dumps
 from math import inf
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -124,19 +124,24 @@ def identity(event: Event) -> Key:
     if not event.id.startswith(generated_ids.prefix):
         return event.id
     data = event.data
-    if data.__class__ is not dict and hasattr(data, "__attrs_attrs__"):
+    if data.__class__ is not dict:
+        if not hasattr(data, "__attrs_attrs__"):
+            return _of_anything(event, data)
         data = {name: value for name, value in attrs.asdict(data, recurse=False).items() if value is not None}
-    if data.__class__ is dict:
-        try:
-            fields = sorted(data.items()) if len(data) > 1 else [*data.items()]
-            whole = (event.type, event.connection_id, event.call_id, event.tenant_id, fields)
-            key = marshal.dumps(whole, _NO_REFERENCES)
-        except (TypeError, ValueError):  # keys that cannot be sorted, values of other kinds
-            pass
-        else:
-            # What is written without a mapping or set inside has but one way of being written.
-            if _MAPPING not in key and _SET not in key and _FROZEN_SET not in key:
-                return key if len(key) < _LONG else blake2b(key, digest_size=32).digest()
+    fields: Any = data.items()
+    try:
+        if len(data) > 1:
+            fields = sorted(fields)
+        key = dumps((event.type, event.connection_id, event.call_id, event.tenant_id, *fields), _NO_REFERENCES)
+    except (TypeError, ValueError):  # keys that cannot be sorted, values of other kinds
+        return _of_anything(event, data)
+    # What is written without a mapping or set inside has but one way of being written.
+    if _MAPPING in key or _SET in key or _FROZEN_SET in key:
+        return _of_anything(event, data)
+    return key if len(key) < _LONG else blake2b(key, digest_size=32).digest()
+
+
+def _of_anything(event: Event, data: Any) -> Key:
     text = repr((event.type, event.connection_id, event.call_id, event.tenant_id, _as_text(data)))
     return blake2b(text.encode(errors="surrogatepass"), digest_size=32).digest()
 
