@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from time import perf_counter
 
 import anyio
+from attrs import evolve
 
 from benchmarks.measuring import Comparison, Report, Scale, Side, measure
 from bus import Event, EventBus, default_chain, production_chain
@@ -62,16 +63,42 @@ def _middleware(number: int, rounds: int) -> list[Report]:
         Side("no middleware", lambda: bare(())),
         tuple(Side(f"+ {name}", lambda make=make: bare(make())) for name, make in sides),  # type: ignore[misc]
     )
-    report = measure(comparison, rounds)
+    given = _given_ids(number)
+    with_ids = Comparison(
+        "bus_parts: middleware, where events bring their ids",
+        "publish_event to one inline handler, each event with an id from outside, as web-hooks have",
+        "seconds",
+        Side("no middleware", lambda: given(())),
+        (
+            Side("+ deduplication", lambda: given([Deduplication()])),
+            Side("+ default_chain", lambda: given(default_chain())),
+        ),
+    )
     awaited = min(anyio.run(_bare, number) for _ in range(rounds))
+    return [_with_remark(measure(compared, rounds), awaited) for compared in (comparison, with_ids)]
+
+
+def _with_remark(report: Report, awaited: float) -> Report:
     (chain,) = (ratio for ratio in report.ratios if ratio.peer == "+ default_chain")
     added = chain.cost - report.cost
     remark = f"the default chain adds {added * 1e6:.2f} µs, where a bare await costs {awaited * 1e6:.3f} µs"
-    return [_with_remark(report, remark)]
+    return evolve(report, remarks=(remark,))
 
 
-def _with_remark(report: Report, remark: str) -> Report:
-    return Report(report.name, report.meaning, report.unit, report.ours, report.cost, report.ratios, (remark,))
+def _given_ids(number: int) -> Callable[[Iterable[Middleware]], float]:
+    round_number = 0
+
+    def turn(middleware: Iterable[Middleware]) -> float:
+        nonlocal round_number
+        round_number += 1
+        events = iter([Event("call.accepted", "c1", {"n": n}, id=f"wamid.{round_number}.{n}") for n in range(number)])
+
+        async def publish(bus: EventBus) -> None:
+            await bus.publish_event(next(events))
+
+        return anyio.run(_inline, number, middleware, publish)
+
+    return turn
 
 
 def _unlimited_production_chain() -> list[Middleware]:
