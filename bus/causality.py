@@ -53,7 +53,7 @@ class Handling:
     @property
     def tries(self) -> int:
         """How often the handler has been called with the event."""
-        return 1 if self.attempt is None else self.attempt.calls
+        return 1 if self.attempt is None else self.attempt.calls_in_all
 
 
 handling: ContextVar[Handling | None] = ContextVar("phasebus_handling", default=None)

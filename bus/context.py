@@ -71,3 +71,23 @@ class Runner:
                 if self._closing:
                     raise
                 self.error = error
+
+
+@coroutine
+def in_context(context: Context, work: Coroutine[Any, Any, Any]) -> Generator[Any, Any, None]:
+    """Run one coroutine in ``context``; a :class:`Runner` is for those that come all the time."""
+    step: Any = work.send
+    answer: Any = None
+    while True:
+        try:
+            trap = context.run(step, answer)
+        except StopIteration:
+            return
+        try:
+            answer = yield trap
+            step = work.send
+        except GeneratorExit:
+            context.run(work.close)
+            raise
+        except BaseException as error:
+            step, answer = work.throw, error

@@ -86,14 +86,17 @@ def in_thread(handler: Handler, threads: int) -> AsyncHandler:
         raise TypeError(f"{name_of(handler)} is async: thread=True is for plain functions that block")
     limiter: anyio.CapacityLimiter | None = None
 
+    def blocking(event: Event) -> None:
+        result = handler(event)
+        if isinstance(result, Coroutine):
+            result.close()
+            raise TypeError(f"{name_of(handler)} returned a coroutine: thread=True is for plain functions that block")
+
     async def call(event: Event) -> None:
         nonlocal limiter
         if limiter is None:
             limiter = anyio.CapacityLimiter(threads)
-        result = await to_thread.run_sync(handler, event, limiter=limiter)
-        if isinstance(result, Coroutine):
-            result.close()
-            raise TypeError(f"{name_of(handler)} returned a coroutine: thread=True is for plain functions that block")
+        await to_thread.run_sync(blocking, event, limiter=limiter)
 
     return call
 

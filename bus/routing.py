@@ -95,9 +95,9 @@ class Topics:
                 topic.route = None
 
     def _add(self, event_type: str) -> Topic:
-        topic = Topic(event_type)
+        topic = Topic(str(event_type))
         if len(self.known) < MAX_TYPES:
-            self.known[event_type] = topic
+            self.known[topic.name] = topic
         else:
             topic.counted_as = self._surplus
         return topic

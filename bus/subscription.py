@@ -16,7 +16,7 @@ from anyio.lowlevel import checkpoint
 from bus.backlog import Backlog, LinePerConnection, OneLine
 from bus.causality import Handling, handling
 from bus.chain import Chain
-from bus.context import DONE, Runner
+from bus.context import DONE, Runner, in_context
 from bus.event import Event
 from bus.handlers import Handler, callable_of, is_failure, name_of
 from bus.inbox import Inbox
@@ -132,12 +132,12 @@ class Subscription(Inbox):
         runner = Runner(self)
         send, take, set_handling = runner.send, backlog.take, handling.set
         latencies, slow_after_ns = self.latencies, self.slow_after_ns
-        ended = rested = 0
+        free = rested = perf_counter_ns()
         while not self.cancelled:
             if not backlog.ready:
                 running[worker] = None
                 await self.woken()
-                rested = perf_counter_ns()
+                free = rested = perf_counter_ns()
                 continue
             event, context, queued_ns = take()
             running[worker] = event
@@ -163,21 +163,22 @@ class Subscription(Inbox):
             if error is not None:
                 runner.error = None
                 call.failed = True
-            previous_end, ended = ended, perf_counter_ns()
+            ended = perf_counter_ns()
             self.last_ns = latency = ended - queued_ns
             self.sum_ns += latency
             latencies[latency.bit_length()] += 1
-            # It cannot have begun before it was queued, nor before its worker had done with the event before.
-            took = ended - (previous_end if previous_end > queued_ns else queued_ns)
-            if call.failed or self.cancelled or took > slow_after_ns:
-                self.note(call, took)
+            if call.failed or self.cancelled or latency > slow_after_ns:
+                # It began when it had been queued and its worker was free for it.
+                self.note(call, ended - max(queued_ns, free))
             else:
                 self.handled += 1
+            free = ended
             if error is not None:
                 if not is_failure(error):
                     pending.finished()
                     raise error
-                await bus.report_failure(self.name, event, error, call.tries)
+                await in_context(context, bus.report_failure(self.name, event, error, call.tries))
+                free = perf_counter_ns()
             if in_lines:
                 backlog.done(event)
             pending.count -= 1
@@ -186,7 +187,7 @@ class Subscription(Inbox):
             if ended - rested > TURN_NS:
                 running[worker] = None
                 await checkpoint()
-                rested = perf_counter_ns()
+                free = rested = perf_counter_ns()
 
     async def woken(self) -> None:
         """Wait until there is something to do."""

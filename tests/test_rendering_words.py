@@ -11,8 +11,6 @@ from statemachines.language import (
     After,
     Call,
     Dependency,
-    History,
-    Invoke,
     Property,
     Publish,
     Remembered,
@@ -22,7 +20,7 @@ from statemachines.language import (
     parse_duration,
     parse_expression,
 )
-from statemachines.language.definition import Definition
+from statemachines.language.definition import Definition, History, Invoke
 from statemachines.rendering.signs import ASCII, UNICODE
 from statemachines.rendering.words import (
     actions_words,

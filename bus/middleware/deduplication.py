@@ -43,14 +43,14 @@ class Deduplication:
     def wrap(self, call_next: Next, bus: EventBus, subscription: Subscription | None) -> Next:
         """The chain that sees each event once."""
         seen = _Seen(bus, self.window_s, self.max_entries)
-        mark, states, order, clock = seen.states.setdefault, seen.states, seen.order, bus.clock
-        max_entries = self.max_entries
+        states, order, clock, max_entries = seen.states, seen.order, bus.clock, self.max_entries
 
         async def deduplicate(event: Event) -> None:
             key = identity(event)
-            if mark(key, event) is not event and await seen.is_duplicate(key, event):
+            if key in states and await seen.is_duplicate(key):
                 await bus.report_dropped(event, "deduplication", "duplicate")
                 return
+            states[key] = None
             try:
                 await call_next(event)
             except BaseException:
@@ -70,7 +70,7 @@ class Deduplication:
 class _Seen:
     """What was published lately, or is on its way.
 
-    :ivar states: by identity: the event while it is on its way, and when it was published, once it was
+    :ivar states: by identity: None while the event is on its way, and when it was published, once it was
     :ivar waiting: by identity: for those who wait for what comes of an event on its way
     :ivar order: those published, the oldest first
     :ivar next_forgotten_at: when the oldest of them leaves the window
@@ -79,7 +79,7 @@ class _Seen:
     __slots__ = ("_bus", "_max_entries", "_window_s", "next_forgotten_at", "order", "states", "waiting")
 
     def __init__(self, bus: EventBus, window_s: float, max_entries: int) -> None:
-        self.states: dict[Key, Event | float] = {}
+        self.states: dict[Key, float | None] = {}
         self.waiting: dict[Key, anyio.Event] = {}
         self.order: deque[tuple[float, Key]] = deque()
         self.next_forgotten_at = -inf
@@ -87,17 +87,13 @@ class _Seen:
         self._window_s = window_s
         self._max_entries = max_entries
 
-    async def is_duplicate(self, key: Key, event: Event) -> bool:
-        """Whether the event was published within the window; if it is on its way, wait for what comes of that.
-
-        When it is none, it is on its way now.
-        """
+    async def is_duplicate(self, key: Key) -> bool:
+        """Whether the event was published within the window; if it is on its way, wait for what comes of that."""
         while True:
             self.forget(self._bus.clock.now())
-            state = self.states.setdefault(key, event)
-            if state is event:
+            if key not in self.states:
                 return False
-            if isinstance(state, float) or inside_handler_of(self._bus):
+            if self.states[key] is not None or inside_handler_of(self._bus):
                 return True
             await self.waiting.setdefault(key, anyio.Event()).wait()
 

@@ -77,6 +77,7 @@ class Retry:
                     attempt.calls += 1
                     subscription.retried += 1
             finally:
+                attempt.over = True
                 if around is not None:
                     around.calls += attempt.calls - 1
                     call.attempt = around
@@ -88,19 +89,26 @@ class Attempt:
     """Which try of an event this is.
 
     :ivar number: 1 for the first
-    :ivar calls: how often the handler has been called; more than that, if one inside tries again, too
+    :ivar over: the handler is not called again: it succeeded, failed for good, or was cancelled by something outside
+    :ivar calls: how often the handler has been called since the first; more than that, if one inside tries again, too
     """
 
-    __slots__ = ("_around", "_policy", "calls", "number")
+    __slots__ = ("_around", "_policy", "calls", "number", "over")
 
     def __init__(self, policy: Retry, around: Attempt | None) -> None:
         self._policy = policy
         self._around = around
         self.number = self.calls = 1
+        self.over = False
+
+    @property
+    def calls_in_all(self) -> int:
+        """How often the handler has been called with the event, at earlier tries of those around this too."""
+        return self.calls if self._around is None else self.calls + self._around.calls_in_all - 1
 
     def has_another(self, error: BaseException) -> bool:
         """Whether the handler is called again after this error."""
-        return self.number < self._policy.max_tries and isinstance(error, self._policy.retry_on)
+        return not self.over and self.number < self._policy.max_tries and isinstance(error, self._policy.retry_on)
 
     def will_follow(self, error: BaseException) -> bool:
         """The same, by this retry or by one around it: who deals with failures for good (recovery) waits until not."""
