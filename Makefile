@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-live test check bench clean
+.PHONY: help demo demo-live test check bench soak clean
 
 help:  ## what there is to make
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
@@ -43,6 +43,11 @@ check: .venv/dev  ## types, style, and the shipped definitions
 
 bench: .venv/dev  ## ratios to the peers, in one run
 	$(BIN)/python -m benchmarks
+
+soak: .venv/dev  ## ten thousand random schedules, then a million events on asyncio and on trio: is memory flat?
+	HYPOTHESIS_PROFILE=soak $(BIN)/python -m pytest tests/test_bus_random.py tests/test_lifecycle_defer.py
+	$(BIN)/python -m benchmarks.soak --backend asyncio
+	$(BIN)/python -m benchmarks.soak --backend trio
 
 clean:
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis

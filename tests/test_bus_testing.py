@@ -207,13 +207,12 @@ async def test_settled_waits_for_buses_that_feed_each_other() -> None:
 
 
 async def test_settled_gives_up_and_names_what_is_left() -> None:
-    gate, clock = Gate(), FakeClock()
-    async with EventBus(clock=clock) as bus, anyio.create_task_group() as tasks:
+    gate = Gate()
+    async with EventBus(clock=FakeClock()) as bus:
         bus.subscribe("a.b", gate)
         ids = [(await bus.publish("a.b")).id for _ in range(2)]
-        tasks.start_soon(clock.advance, 6)
         with pytest.raises(DrainTimeout) as raised:
-            await settled(bus, timeout=5)
+            await settled(bus, timeout=0.01)
         assert ([*raised.value.running_ids], [*raised.value.event_ids]) == (ids[:1], ids[1:])
         gate.open()
 
