@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Coroutine, Generator
-from contextlib import AbstractContextManager
+from collections.abc import AsyncIterator, Coroutine, Generator
+from contextlib import AbstractContextManager, asynccontextmanager
 from types import coroutine
 from typing import Any, Protocol
 
@@ -98,6 +98,13 @@ def assert_at_rest(bus: EventBus) -> None:
     for target in bus._routes:
         if isinstance(target, Inbox):
             assert (target.queued, target.reserved, target.waiting) == (0, 0, [])
+
+
+@asynccontextmanager
+async def within(seconds: float) -> AsyncIterator[None]:
+    """The block fails, rather than hangs, if it takes much longer than it ever should."""
+    with anyio.fail_after(seconds):
+        yield
 
 
 def living_tasks() -> int:

@@ -154,6 +154,7 @@ async def test_a_call_that_returns_after_its_subscription_was_cancelled_is_count
         await all_tasks_blocked()
         assert (bus.stats().handled, bus.stats().failed) == ((0, 1) if fails else (1, 0))
         assert (bus.stats().in_flight, subscription.in_flight) == (0, 0)
+        assert bus._former._busy == {}
 
 
 async def test_a_handler_that_cancels_its_own_subscription_is_counted_once() -> None:
@@ -200,6 +201,7 @@ async def test_the_latency_of_an_inline_handler_is_that_of_its_call(stopwatch: S
         first, second = bus.stats().subscriptions
         assert [first.last_latency_s, second.last_latency_s] == pytest.approx([0.002, 0.005])
         assert second.latency.sum_s == pytest.approx(0.010)
+        assert second.latency.total == 2
 
 
 async def test_the_latency_of_a_batch_is_that_of_its_first_event(stopwatch: Stopwatch) -> None:
@@ -265,7 +267,7 @@ async def test_a_description_says_who_listens_to_what_through_which_middleware()
         bus.use(tagged)
         bus.subscribe("b.*", Recorder(), concurrency=4, queue_size=10, overflow="drop_oldest")
         bus.subscribe("a.b", Gate(), connection_id="c", inline=True)
-        bus.subscribe_batch("a.b", lambda events: None, max_size=10, max_wait=0.5)
+        bus.subscribe_batch("a.b", lambda events: None, max_size=10, max_wait=0.5, queue_size=20)
         stream = bus.stream("*", queue_size=5)
         group.start_soon(bus.wait_for, "a.b")
         recorder = BusRecorder(bus)
@@ -284,7 +286,7 @@ async def test_a_description_says_who_listens_to_what_through_which_middleware()
         "    stream of * (stream), queue_size 5",
         "a.b",
         "    Gate (inline), of c",
-        f"    {here}.<lambda> (batch), max_size 10, max_wait 0.5",
+        f"    {here}.<lambda> (batch), max_size 10, max_wait 0.5, queue_size 20",
         "    wait_for (wait)",
         "b.*",
         "    Recorder (queued), concurrency 4, queue_size 10, overflow drop_oldest",
@@ -399,6 +401,18 @@ async def test_a_handler_that_is_quick_enough_is_not_warned_of_however_long_its_
     assert warnings_of(caplog) == []
 
 
+async def test_a_worker_that_takes_no_rest_measures_each_call_by_itself(
+    stopwatch: Stopwatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with EventBus(slow_after=0.000_1) as bus:
+        bus.subscribe("a.b", stopwatch.handler(0.06))
+        for _ in range(3):
+            await publish(bus)
+        await bus.drain()
+        assert (statistics_of(bus).slow, statistics_of(bus).handled) == (0, 3)
+    assert warnings_of(caplog) == []
+
+
 async def test_a_handler_is_not_warned_of_for_what_another_took(
     stopwatch: Stopwatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -417,7 +431,7 @@ async def test_a_handler_is_not_warned_of_for_the_report_of_its_last_failure(
     stopwatch: Stopwatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with EventBus(clock=FakeClock()) as bus:
-        bus.subscribe("a.b", stopwatch.handler(1, fails=True))
+        bus.subscribe("a.b", stopwatch.handler(0, fails=True))
         handler = stopwatch.handler(1_500)
         handler.__qualname__ = "slow"
         bus.subscribe("handler.failed", handler, inline=True)

@@ -21,7 +21,7 @@ from bus import Event, EventBus, EventStream, QueueFull
 from bus.middleware import Recovery
 from bus.options import Overflow
 from bus.testing import Recorder as Published
-from tests.bus_helpers import Fails, Gate, Recorder, assert_at_rest, fill, settle
+from tests.bus_helpers import Fails, Gate, Recorder, assert_at_rest, fill, settle, within
 
 pytestmark = pytest.mark.anyio
 
@@ -51,7 +51,7 @@ async def test_fault_01_nothing_is_lost_doubled_or_reordered_per_key(options: di
             for key in range(first, keys, publishers):
                 await bus.publish(event_type, {"n": n}, connection_id=f"c{key}")
 
-    async with EventBus() as bus:
+    async with within(60), EventBus() as bus:
         if "max_size" in options:
             bus.subscribe_batch("a.*", handle_batch, **options, queue_size=16)
         else:
@@ -67,7 +67,7 @@ async def test_fault_01_nothing_is_lost_doubled_or_reordered_per_key(options: di
 @pytest.mark.parametrize("who", ["queued", "inline", "attached"])
 async def test_fault_01_an_event_overtakes_no_publisher_of_its_connection_that_waits_whoever_hears_it(who: str) -> None:
     gate, heard = Gate(), Recorder()
-    async with EventBus() as bus, anyio.create_task_group() as group:
+    async with within(60), EventBus() as bus, anyio.create_task_group() as group:
         attached = Published(bus) if who == "attached" else heard
         if who != "attached":
             bus.subscribe("*", heard, inline=who == "inline")
@@ -102,7 +102,7 @@ async def test_fault_02_one_failing_subscriber_of_fifty_harms_none_of_the_others
 
         return count
 
-    async with EventBus(middleware=middleware) as bus:
+    async with within(60), EventBus(middleware=middleware) as bus:
         for index in range(49):
             bus.subscribe("a.b", counter(index))
         failing = bus.subscribe("a.b", Fails())
@@ -119,7 +119,7 @@ async def _turns_until_heard(events: int, gate: Gate) -> Counter[int]:
     """How many turns of the event loop pass until ten others have handled an event, over so many events."""
     turns: Counter[int] = Counter()
     heard = [Recorder() for _ in range(10)]
-    async with EventBus() as bus:
+    async with within(60), EventBus() as bus:
         bus.subscribe("a.b", gate)
         for recorder in heard:
             bus.subscribe("a.b", recorder)
@@ -165,7 +165,7 @@ async def _read(stream: EventStream, handler: Recorder) -> None:
 async def _blocked(kind: str, overflow: Overflow) -> AsyncIterator[tuple[EventBus, Gate, int]]:
     """A bus with a blocked subscriber whose queue is full, and how many events that took."""
     gate = Gate()
-    async with EventBus() as bus, anyio.create_task_group() as group:
+    async with within(60), EventBus() as bus, anyio.create_task_group() as group:
         match kind:
             case "batches":
                 bus.subscribe_batch("a.b", _batches(gate), 10, queue_size=QUEUE_SIZE, overflow=overflow)

@@ -17,7 +17,7 @@ from attrs import frozen
 from bus import Event, EventBus, HandlerFailure
 from bus.middleware import Deduplication, Middleware, Recovery, Retry, Timeout
 from bus.testing import FakeClock, settled
-from tests.bus_helpers import Recorder, assert_at_rest, living_tasks, settle
+from tests.bus_helpers import Recorder, assert_at_rest, living_tasks, settle, within
 
 pytestmark = pytest.mark.anyio
 
@@ -46,7 +46,7 @@ async def test_fault_05_a_hundred_failures_of_fifty_events_are_retried_exactly_w
         waits = [min(20.0, 0.5 * 1.5**failures) * longer for failures in range(tries - 1)]
         return list(accumulate(waits, initial=0.0))
 
-    async with EventBus(clock=clock, slow_after=None) as bus:
+    async with within(60), EventBus(clock=clock, slow_after=None) as bus:
         fails = bus.subscribe(
             "a.fails", handle, concurrency=25, retry=Retry(100, 0.5, 1.5, 20.0, 0.25, random=lambda: 1.0)
         )
@@ -324,7 +324,7 @@ async def test_fault_08_ten_thousand_timeouts_cancel_let_shielded_clean_up_finis
                 cleaned += 1
             raise
 
-    async with EventBus(middleware=[Timeout(0.000_001)]) as bus:
+    async with within(60), EventBus(middleware=[Timeout(0.000_001)]) as bus:
         before = living_tasks()
         subscriptions = [
             bus.subscribe("a.b", stuck, timeout=timeout, queue_size=5_000, concurrency=50)
