@@ -491,10 +491,10 @@ class EventBus:
         self._refuse_closed()
         missed = self._missed(subscription)
         subscription.deliver_through(self._of_kind("delivery"))
+        if self._workers is not None:
+            self._start(subscription)  # first, since it fails outside of the event loop
         self._routes.add(subscription)
         subscription.replay(missed)
-        if self._workers is not None:
-            self._start(subscription)
         return subscription
 
     def _missed(self, inbox: Inbox) -> list[Event]:

@@ -360,6 +360,26 @@ async def test_a_thread_that_is_no_handler_waits_like_any_publisher() -> None:
     assert blocks.numbers == [0, 1, 2]
 
 
+@pytest.mark.filterwarnings("ignore:coroutine 'Subscription.work' was never awaited")
+async def test_subscribing_from_a_thread_is_an_error_and_leaves_no_queue_that_nobody_empties() -> None:
+    errors: list[str] = []
+
+    def subscribe() -> None:
+        try:
+            bus.subscribe("a.b", Recorder(), queue_size=1)
+        except RuntimeError as error:
+            errors.append(str(error))
+
+    async with EventBus() as bus:
+        await to_thread.run_sync(subscribe)
+        with anyio.fail_after(PATIENCE_S):
+            await fill(bus, "a.b", 5)
+        assert bus.stats().active_handlers == 0
+        await to_thread.run_sync(lambda: from_thread.run_sync(lambda: bus.subscribe("a.b", Recorder())))
+        assert bus.stats().active_handlers == 1
+    assert len(errors) == 1
+
+
 async def test_a_thread_is_told_that_the_bus_is_closed() -> None:
     refused: list[str] = []
 
