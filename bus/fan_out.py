@@ -22,6 +22,7 @@ from bus.errors import BusClosed
 from bus.event import Event
 from bus.handlers import is_failure
 from bus.inbox import Inbox
+from bus.names import EventType
 from bus.reactor import Reactor
 from bus.recent import RecentEvents
 from bus.routing import Route, Routes, Topic, Topics
@@ -140,11 +141,12 @@ class FanOut:
     async def send_news(self, event: Event) -> None:
         """The same for news of the bus itself, which has no publisher to refuse it to or to make wait.
 
-        Where a full queue would refuse it, it is dropped there; the others get it.
+        Where a full queue would refuse it, it is dropped there; the others get it. So is news of a drop where it would
+        push out something else: there would be news of that, which pushes out something else, until nothing is left.
         """
         topic = self.topics.of(event.type)
         route = self.routes.find(topic, event.connection_id)
-        refusing = [inbox for inbox in route.queued if inbox.refuses(event)]
+        refusing = [inbox for inbox in route.queued if inbox.refuses(event) or _pushes_out_others(event, inbox)]
         if refusing:
             route = Route((target for target in route if target not in refusing), route.patterns)
         dropped = self._hand_out(event, topic, route) or []
@@ -263,3 +265,8 @@ class FanOut:
             raise
         if failure is not None:
             raise failure
+
+
+def _pushes_out_others(event: Event, inbox: Inbox) -> bool:
+    full = inbox.queued >= inbox.queue_size
+    return full and inbox.overflow == "drop_oldest" and event.type == EventType.EVENT_DROPPED != inbox.pattern

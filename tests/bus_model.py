@@ -82,6 +82,8 @@ class Subscriber:
         if len(self.waiting) <= self.options.queue_size:
             return
         match self.options.overflow:
+            case "drop_oldest" if event.type == "event.dropped" != self.options.pattern and not replayed:
+                self._drop(event, replayed)  # it pushes out nothing else
             case "drop_oldest":
                 self._drop(min(self.waiting, key=self._priority), replayed)  # the first of the least urgent
             case "drop_newest":

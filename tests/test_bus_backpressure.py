@@ -241,6 +241,22 @@ async def test_drop_newest_keeps_the_oldest_and_counts_exactly() -> None:
     assert [event.field("id") for event in dropped.events] == [event.id for event in lost]
 
 
+@pytest.mark.parametrize("concurrency", [1, 2])
+async def test_news_of_a_drop_pushes_nothing_else_out_of_a_queue_that_hears_everything(concurrency: int) -> None:
+    gate, news = Gate(), Recorder()
+    async with EventBus() as bus:
+        tap = bus.subscribe("*", gate, queue_size=5, overflow="drop_oldest", concurrency=concurrency)
+        bus.subscribe("event.dropped", news)
+        await bus.publish("a.b", {"n": "running"})
+        await settle()
+        await fill(bus, "a.b", 6, None)
+        assert [event.field("n") for event in tap.backlog] == [1, 2, 3, 4, 5]
+        assert tap.dropped == 2  # number 0, and the news of it
+        gate.open()
+        await bus.drain()
+    assert [event.field("type") for event in news.events] == ["a.b"]
+
+
 async def test_drop_oldest_drops_the_oldest_of_all_connections() -> None:
     gate = Gate()
     async with EventBus() as bus:
