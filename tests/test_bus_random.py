@@ -76,11 +76,11 @@ subscribing = (
     | st.builds(Subscribe, st.just("batch"), queue_size=st.integers(MAX_SIZE, 4), timeout=timeouts, **common)
     | st.builds(Subscribe, st.just("stream"), queue_size=st.integers(1, 3), **common)
 )
-publishing = st.builds(
-    Publish, st.sampled_from([*TYPES[:3], *TYPES]), connections, st.sampled_from([False, False, False, True])
-)
 moves = st.one_of(
-    *[publishing] * 5,
+    *(
+        st.builds(Publish, st.just(event_type), connections, st.sampled_from([False, False, False, True]))
+        for event_type in (*TYPES[:3], *TYPES)
+    ),
     subscribing,
     st.builds(
         Act,

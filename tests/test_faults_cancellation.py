@@ -45,8 +45,8 @@ async def cancel_at(step: int, work: Coroutine[Any, Any, Any]) -> bool:
 
 
 @asynccontextmanager
-async def crowded(bus: EventBus, clock: FakeClock) -> AsyncIterator[tuple[Recorder, Gate]]:
-    """Two queued subscribers, one of them full with a publisher waiting for it; an inline one that fails once."""
+async def crowded(bus: EventBus, clock: FakeClock, first: str) -> AsyncIterator[tuple[Recorder, Gate]]:
+    """Two queued subscribers, one of them full with a publisher (for ``first``) waiting; an inline one fails once."""
     failed, everything, gate = False, Recorder(), Gate()
 
     async def inline(event: Event) -> None:
@@ -64,7 +64,7 @@ async def crowded(bus: EventBus, clock: FakeClock) -> AsyncIterator[tuple[Record
             await bus.publish("slow.thing", {"n": n}, connection_id="c")
             await settle()
         bus.subscribe("slow.thing", inline, inline=True, retry=Retry(2, jitter=0.0))
-        group.start_soon(bus.publish, "slow.other", {"n": 2, "connection_id": "c"})
+        group.start_soon(bus.publish, "slow.other", {"n": 2, "connection_id": first})
         await settle()
         yield everything, gate
         gate.open()
@@ -78,13 +78,16 @@ async def crowded(bus: EventBus, clock: FakeClock) -> AsyncIterator[tuple[Record
 
 
 @pytest.mark.parametrize("chain", [False, True], ids=["bare", "chain"])
-async def test_fault_09_a_publisher_cancelled_at_any_await_has_published_all_or_nothing(chain: bool) -> None:
+@pytest.mark.parametrize("first", ["c", "another"])
+async def test_fault_09_a_publisher_cancelled_at_any_await_has_published_all_or_nothing(
+    chain: bool, first: str
+) -> None:
     middleware: list[Middleware] = [RateLimit(rate_per_s=1, burst=3), Deduplication(), Recovery()] if chain else []
 
     async def trial(step: int) -> bool:
         clock, reached = FakeClock(), False
         bus = EventBus(middleware=middleware, clock=clock)
-        async with crowded(bus, clock) as (everything, gate), anyio.create_task_group() as group:
+        async with crowded(bus, clock, first) as (everything, gate), anyio.create_task_group() as group:
 
             async def publish() -> None:
                 nonlocal reached

@@ -132,7 +132,7 @@ class Case:
     async def publish(self, bus: EventBus) -> None:
         """Publish the event with its own id, as a web-hook does, and let all time pass that it could take."""
         try:
-            async with anyio.create_task_group() as group:
+            async with within(60), anyio.create_task_group() as group:
                 group.start_soon(self._publish, bus)
                 await self.clock.advance(100 * LIMIT_S)
             await settled(bus)
