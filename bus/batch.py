@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextvars import Context, copy_context
-from time import perf_counter_ns
 from typing import TYPE_CHECKING, Any
 
 import anyio
@@ -155,9 +154,9 @@ class BatchSubscription(Subscription):
                 self._idle.remove(idle)
                 batches.due = True
 
-    def append(self, event: Event) -> None:
+    def append(self, event: Event, now_ns: int) -> None:
         """Put an event, already counted as queued, at the end."""
-        self._batches.put((event, copy_context(), perf_counter_ns()))
+        self._batches.put((event, copy_context(), now_ns))
         self._pending.count += 1
         if self._idle:
             number = len(self._batches.entries)

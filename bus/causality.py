@@ -27,18 +27,17 @@ class Handling:
     Made by :func:`as_handler_of`. The two places that make one for each event fill it by themselves: a constructor
     would double its price.
 
-    :ivar active: the call has not returned yet
+    :ivar bus: the bus that calls, None once the call has returned
     :ivar failed: the call failed, though the error was dealt with on its way out (recovery)
     :ivar attempt: which try this is, if failures are retried
     :ivar outer: the call that this one is part of (an inline handler's, of the handler that publishes)
     """
 
-    __slots__ = ("_token", "active", "attempt", "bus", "event", "failed", "outer")
+    __slots__ = ("_token", "attempt", "bus", "event", "failed", "outer")
 
-    bus: EventBus
+    bus: EventBus | None
     event: Event
     outer: Handling | None
-    active: bool
     failed: bool
     attempt: Attempt | None
 
@@ -47,7 +46,7 @@ class Handling:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.active = False
+        self.bus = None
         handling.reset(self._token)
 
     @property
@@ -63,7 +62,7 @@ handling: ContextVar[Handling | None] = ContextVar("phasebus_handling", default=
 def active_call() -> Handling | None:
     """The innermost handler's call that this code is part of and that has not returned."""
     call = handling.get()
-    while call is not None and not call.active:
+    while call is not None and call.bus is None:
         call = call.outer
     return call
 
@@ -78,7 +77,7 @@ def as_handler_of(bus: EventBus, event: Event) -> Handling:
     call.bus = bus
     call.event = event
     call.outer = active_call()
-    call.active, call.failed, call.attempt = True, False, None
+    call.failed, call.attempt = False, None
     return call
 
 
@@ -86,7 +85,7 @@ def inside_handler_of(bus: EventBus) -> bool:
     """Whether this code is part of a handler's call on ``bus``, however deep: waiting here could be for itself."""
     call = handling.get()
     while call is not None:
-        if call.active and call.bus is bus:
+        if call.bus is bus:
             return True
         call = call.outer
     return False

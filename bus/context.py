@@ -12,6 +12,8 @@ from contextvars import Context
 from types import coroutine
 from typing import Any, Final, Protocol
 
+from bus.causality import Handling, handling
+
 DONE: Final = object()
 """What :attr:`Runner.send` returns when the coroutine has ended rather than wait for something."""
 
@@ -23,9 +25,9 @@ class Called(Protocol):
 
 
 class Runner:
-    """Runs ``target.call`` for one argument after the other.
+    """Runs ``target.call`` for one event after the other.
 
-    ``context.run(runner.send, argument)`` runs it until it waits for the first time, and returns what for, or ``DONE``.
+    ``context.run(runner.send, handling)`` runs it until it waits for the first time, and returns what for, or ``DONE``.
     ``await runner.rest(context, trap)`` runs the rest. Then ``error`` is what it raised, if it did; whoever looks takes
     it away.
     """
@@ -62,11 +64,12 @@ class Runner:
 
     @coroutine
     def _run(self) -> Generator[Any, Any, None]:
-        target = self._target
+        target, set_handling = self._target, handling.set
         while True:
-            argument = yield DONE
+            call: Handling = yield DONE
+            set_handling(call)
             try:
-                yield from target.call(argument)
+                yield from target.call(call.event)
             except BaseException as error:
                 if self._closing:
                     raise

@@ -44,7 +44,9 @@ class FanOut:
         self.topics = Topics()
         self._known_topics = self.topics.known
         self.routes = Routes(self.topics)
+        self._own_routes = self.routes.own
         self.waiters = Waiters()
+        self._waiting = self.waiters.by_connection
         self.reactors: tuple[Reactor, ...] = ()
         self.recent = RecentEvents(replay_limit, self.topics) if replay_limit else None
         self.closed = False
@@ -60,15 +62,16 @@ class FanOut:
         :param handed_out: where the event has been handed out already, so that only the inline handlers are left
         """
         # Every event comes through here, and each call of a function costs as much as what it does: hence its length.
+        now = perf_counter_ns()
         route = handed_out
         if route is None:
             if self.closed:  # perhaps only since a middleware began to wait
                 self._refuse()
             topic = self._known_topics.get(event.type) or self.topics.of(event.type)
             route = topic.route
-            if route is None or self.routes.own:
+            if route is None or self._own_routes:
                 route = self.routes.find(topic, event.connection_id)
-            if route.queued or self.waiters.by_connection or self.reactors or self._lines:
+            if route.queued or self._waiting or self.reactors or self._lines:
                 crowded = False
                 for inbox in route.queued:
                     if inbox.queued + inbox.reserved >= inbox.queue_size:
@@ -78,7 +81,7 @@ class FanOut:
                     return
                 if crowded:
                     self._refuse_if_full(event, route)
-                dropped = self._hand_out(event, topic, route)
+                dropped = self._hand_out(event, topic, route, now)
                 if dropped or self.reactors:
                     await self._follow_up(event, route, dropped)
                     return
@@ -86,12 +89,15 @@ class FanOut:
                 topic.counted_as.count += 1
                 recent = self.recent
                 if recent is not None:
-                    if event.connection_id in topic.last:
-                        topic.last[event.connection_id] = recent.number(), event
+                    kept = topic.last.get(event.connection_id)
+                    if kept is not None:
+                        kept.event = event
+                        kept.published_ns = now
                     else:
-                        recent.keep(topic, event)
+                        recent.keep(topic, event, now)
         if not route.inline:
             return
+        began = now
         failures: list[BaseException] | None = None
         pending = self._pending
         pending.count += 1
@@ -100,7 +106,6 @@ class FanOut:
         call.bus = self._bus
         call.event = event
         call.outer = None if outer is None else active_call()
-        call.active = True
         call.failed = False
         call.attempt = None
         token = handling.set(call)
@@ -109,7 +114,6 @@ class FanOut:
                 if subscription.cancelled:
                     continue
                 subscription.begun += 1
-                began = perf_counter_ns()
                 try:
                     await subscription.call(event)
                 except BaseException as error:
@@ -119,7 +123,9 @@ class FanOut:
                     failures = failures or []
                     failures.append(error)
                 finally:
-                    subscription.last_ns = took = perf_counter_ns() - began
+                    ended = perf_counter_ns()
+                    subscription.last_ns = took = ended - began
+                    began = ended
                     subscription.sum_ns += took
                     subscription.latencies[took.bit_length()] += 1
                     if call.failed or subscription.cancelled or took > subscription.slow_after_ns:
@@ -128,7 +134,7 @@ class FanOut:
                     else:
                         subscription.handled += 1
         finally:
-            call.active = False
+            call.bus = None
             handling.reset(token)
             pending.count -= 1
             if not pending.count:
@@ -149,7 +155,7 @@ class FanOut:
         refusing = [inbox for inbox in route.queued if inbox.refuses(event) or _pushes_out_others(event, inbox)]
         if refusing:
             route = Route((target for target in route if target not in refusing), route.patterns)
-        dropped = self._hand_out(event, topic, route) or []
+        dropped = self._hand_out(event, topic, route, perf_counter_ns()) or []
         for inbox in refusing:
             inbox.dropped += 1
             dropped.append((event, inbox))
@@ -183,24 +189,26 @@ class FanOut:
             if inbox.queued >= inbox.queue_size and (refusal := inbox.refuses(event)):
                 raise refusal
 
-    def _hand_out(self, event: Event, topic: Topic, route: Route) -> Drops | None:
+    def _hand_out(self, event: Event, topic: Topic, route: Route, now: int) -> Drops | None:
         """Hand the event to every queue, waiter and reactor at once. Never waits, and never raises."""
         topic.counted_as.count += 1
         recent = self.recent
         if recent is not None:
-            if event.connection_id in topic.last:  # the usual case of keep()
-                topic.last[event.connection_id] = recent.number(), event
+            kept = topic.last.get(event.connection_id)  # the usual case of keep()
+            if kept is not None:
+                kept.event = event
+                kept.published_ns = now
             else:
-                recent.keep(topic, event)
+                recent.keep(topic, event, now)
         dropped: Drops | None = None
         for inbox in route.queued:
             if inbox.queued < inbox.queue_size:
                 inbox.queued += 1
-                inbox.append(event)
+                inbox.append(event, now)
             elif (lost := inbox.offer_past_the_bound(event)) is not None:
                 dropped = dropped or []
                 dropped.append((lost, inbox))
-        if self.waiters.by_connection:
+        if self._waiting:
             for waiter in self.waiters.find(route.patterns, event.connection_id):
                 waiter.offer(event)
         for reactor in self.reactors:
@@ -233,7 +241,7 @@ class FanOut:
                 full = next((inbox for inbox in route.queued if inbox.congested), None)
                 if full is None:
                     self._refuse_if_full(event, route)
-                    return route, self._hand_out(event, topic, route)
+                    return route, self._hand_out(event, topic, route, perf_counter_ns())
                 if granted is not None:
                     granted.let_in()
                 await full.reserve(ticket)

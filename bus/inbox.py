@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bisect import insort
 from collections.abc import Iterable
+from time import perf_counter_ns
 
 import anyio
 from attrs import asdict
@@ -124,7 +125,7 @@ class Inbox:
         if self.queued >= self.queue_size:
             return self.offer_past_the_bound(event)
         self.queued += 1
-        self.append(event)
+        self.append(event, perf_counter_ns())
         return None
 
     def offer_past_the_bound(self, event: Event) -> Event | None:
@@ -133,7 +134,7 @@ class Inbox:
             self.dropped += 1
             return event
         self.queued += 1
-        self.append(event)
+        self.append(event, perf_counter_ns())
         if self.overflow == "drop_oldest":
             # Only now, since with priorities it may be this one that matters least.
             self.dropped += 1
@@ -152,7 +153,7 @@ class Inbox:
         if self.waiting:
             self.let_in()
 
-    def append(self, event: Event) -> None:
+    def append(self, event: Event, now_ns: int) -> None:
         """Put an event, already counted as queued, at the end."""
         raise NotImplementedError
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import count
-from operator import itemgetter
+from operator import attrgetter
 
 from bus.event import Event
 from bus.names import EventType, matches
@@ -21,10 +20,10 @@ class RecentEvents:
     ever put in order. What is kept of a connection is let go when its ``connection.terminated`` is published, which is
     not kept itself; nor is news of the bus about a connection of which nothing else is kept.
 
-    :ivar number: counts what is published, so that it can be replayed in that order; the wall clock may jump
+    What is replayed comes in the order published, by a clock that never jumps and tells any two events apart.
     """
 
-    __slots__ = ("_half", "_kept", "_topics", "number")
+    __slots__ = ("_half", "_kept", "_topics")
 
     def __init__(self, limit: int, topics: Topics) -> None:
         if limit < 2:
@@ -32,12 +31,11 @@ class RecentEvents:
         self._half = limit // 2
         self._topics = topics
         self._kept = 0
-        self.number = count().__next__
 
     def __len__(self) -> int:
         return sum(len({*topic.last, *topic.earlier}) for topic in self._topics)
 
-    def keep(self, topic: Topic, event: Event) -> None:
+    def keep(self, topic: Topic, event: Event, now_ns: int) -> None:
         """Remember the event as the last of its type and connection."""
         if topic.ends_connection:
             if event.connection_id is not None:
@@ -47,7 +45,7 @@ class RecentEvents:
                 self._kept += 1
                 if self._kept > self._half:
                     self._grow_old()
-            topic.last[event.connection_id] = self.number(), event
+            topic.last[event.connection_id] = Kept(event, now_ns)
 
     def forget(self, connection_id: str | None) -> None:
         """Let go of what is kept of a connection."""
@@ -70,7 +68,7 @@ class RecentEvents:
                     kept = topic.last.get(connection_id) or topic.earlier.get(connection_id)
                     if kept is not None:
                         found.append(kept)
-        return [event for _, event in sorted(found, key=itemgetter(0))]
+        return [kept.event for kept in sorted(found, key=attrgetter("published_ns"))]
 
     def _grow_old(self) -> None:
         for topic in self._topics:

@@ -10,11 +10,18 @@ from bus.stream import StreamInbox
 from bus.subscription import Subscription
 
 Target = Subscription | StreamInbox
-Kept = tuple[int, Event]
-"""An event, and when among all it was published."""
-
 MAX_TYPES = 10_000
 """Names may come from outside: beyond so many, types are counted under ``*`` together and nothing is kept of them."""
+
+
+class Kept:
+    """An event, and when it was published. Changed in place, since that happens for each event."""
+
+    __slots__ = ("event", "published_ns")
+
+    def __init__(self, event: Event, published_ns: int) -> None:
+        self.event = event
+        self.published_ns = published_ns
 
 
 class Route:

@@ -37,7 +37,7 @@ class StreamInbox(Inbox):
         self.let_all_in()
         self._ring()
 
-    def append(self, event: Event) -> None:
+    def append(self, event: Event, now_ns: int) -> None:
         """Put an event, already counted as queued, at the end."""
         self.events.append(event)
         self._ring()

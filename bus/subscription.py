@@ -14,7 +14,7 @@ import anyio
 from anyio.lowlevel import checkpoint
 
 from bus.backlog import Backlog, LinePerConnection, OneLine
-from bus.causality import Handling, handling
+from bus.causality import Handling
 from bus.chain import Chain
 from bus.context import DONE, Runner, in_context
 from bus.event import Event
@@ -130,7 +130,7 @@ class Subscription(Inbox):
         bus, pending, backlog, running = self._bus, self._pending, self.backlog, self.running
         in_lines = isinstance(backlog, LinePerConnection)
         runner = Runner(self)
-        send, take, set_handling = runner.send, backlog.take, handling.set
+        send, take = runner.send, backlog.take
         latencies, slow_after_ns = self.latencies, self.slow_after_ns
         free = rested = perf_counter_ns()
         while not self.cancelled:
@@ -149,16 +149,13 @@ class Subscription(Inbox):
             call.bus = bus
             call.event = event
             call.outer = None
-            call.active = True
             call.failed = False
             call.attempt = None
-            run = context.run
-            run(set_handling, call)
-            trap = run(send, event)
+            trap = context.run(send, call)
             if trap is not DONE:
                 await runner.rest(context, trap)
                 rested = perf_counter_ns()
-            call.active = False
+            call.bus = None
             error = runner.error
             if error is not None:
                 runner.error = None
@@ -212,9 +209,9 @@ class Subscription(Inbox):
         if self.cancelled:
             self._bus.count_late(self)
 
-    def append(self, event: Event) -> None:
+    def append(self, event: Event, now_ns: int) -> None:
         """Put an event, already counted as queued, at the end."""
-        self._put((event, copy_context(), perf_counter_ns()))
+        self._put((event, copy_context(), now_ns))
         self._pending.count += 1
         if self._idle:
             self._idle.pop().set()

@@ -49,7 +49,7 @@ class Stopwatch:
 @pytest.fixture
 def stopwatch(monkeypatch: pytest.MonkeyPatch) -> Stopwatch:
     stopwatch = Stopwatch()
-    for module in ("subscription", "batch", "fan_out"):
+    for module in ("subscription", "inbox", "fan_out"):
         monkeypatch.setattr(f"bus.{module}.perf_counter_ns", stopwatch)
     return stopwatch
 

@@ -117,7 +117,7 @@ class Invocations:
         hook = self._hooks[invocation.spec.invoke.call]
         # What it publishes is linked to its cause; but it may be made to wait for a queue: nobody waits for it.
         with as_handler_of(self._bus, invocation.event) as call:
-            call.active = False
+            call.bus = None
             result = hook(invocation.event)
             return await result if isawaitable(result) else result
 
