@@ -58,7 +58,7 @@ class Deduplication:
                 seen.settle(key)
                 raise
             at = states[key] = clock.now()
-            order.append((at, key))
+            order.append(key)
             if seen.waiting:
                 seen.settle(key)
             if at >= seen.next_forgotten_at or len(order) > max_entries:
@@ -81,7 +81,7 @@ class _Seen:
     def __init__(self, bus: EventBus, window_s: float, max_entries: int) -> None:
         self.states: dict[Key, float | None] = {}
         self.waiting: dict[Key, anyio.Event] = {}
-        self.order: deque[tuple[float, Key]] = deque()
+        self.order: deque[Key] = deque()
         self.next_forgotten_at = -inf
         self._bus = bus
         self._window_s = window_s
@@ -105,11 +105,16 @@ class _Seen:
 
     def forget(self, now: float) -> None:
         """Forget what is outside of the window, and the oldest of too many."""
-        order = self.order
-        while order and (order[0][0] + self._window_s <= now or len(order) > self._max_entries):
-            _, key = order.popleft()
-            del self.states[key]
-        self.next_forgotten_at = order[0][0] + self._window_s if order else -inf
+        order, states = self.order, self.states
+        self.next_forgotten_at = -inf
+        while order:
+            published = states[order[0]]
+            assert published is not None
+            self.next_forgotten_at = published + self._window_s
+            if self.next_forgotten_at > now and len(order) <= self._max_entries:
+                return
+            del states[order.popleft()]
+        self.next_forgotten_at = -inf
 
 
 def identity(event: Event) -> Key:
