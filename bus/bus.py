@@ -231,12 +231,14 @@ class EventBus:
             raise InvalidEvent(str(type), None, str(error).replace("Event.__init__() ", "")) from None
 
     def has_listener(self, event_type: str, connection_id: str | None = None) -> bool:
-        """Whether anybody would hear such an event: if not, it need not be built."""
+        """Whether anybody would hear such an event: if not, it need not be built (:meth:`pass_unheard`)."""
         return self._fan_out.has_listener(event_type, connection_id)
 
-    def count_unheard(self, event_type: str) -> None:
-        """Count an event that was not built because nobody would have heard it."""
-        self._fan_out.count(event_type)
+    def pass_unheard(
+        self, event_type: str, connection_id: str | None = None, make: Callable[[], Event] | None = None
+    ) -> None:
+        """Publish an event that nobody would hear: it is counted, and made if somebody wants it replayed."""
+        self._fan_out.pass_unheard(event_type, connection_id, make)
 
     def _refuse_publishing(self) -> None:
         # While the bus drains, handlers may still publish: what they do belongs to what is drained.

@@ -25,9 +25,9 @@ class Called(Protocol):
 
 
 class Runner:
-    """Runs ``target.call`` for one event after the other.
+    """Runs ``target.call`` for one argument after the other.
 
-    ``context.run(runner.send, handling)`` runs it until it waits for the first time, and returns what for, or ``DONE``.
+    ``context.run(runner.send, argument)`` runs it until it waits for the first time, and returns what for, or ``DONE``.
     ``await runner.rest(context, trap)`` runs the rest. Then ``error`` is what it raised, if it did; whoever looks takes
     it away.
     """
@@ -64,10 +64,28 @@ class Runner:
 
     @coroutine
     def _run(self) -> Generator[Any, Any, None]:
-        target, set_handling = self._target, handling.set
+        target = self._target
+        while True:
+            argument = yield DONE
+            try:
+                yield from target.call(argument)
+            except BaseException as error:
+                if self._closing:
+                    raise
+                self.error = error
+
+
+class HandlerRunner(Runner):
+    """The same for handlers: it is sent a :class:`Handling`, which code in ``context`` then sees itself in."""
+
+    __slots__ = ()
+
+    @coroutine
+    def _run(self) -> Generator[Any, Any, None]:
+        target, enter = self._target, handling.set
         while True:
             call: Handling = yield DONE
-            set_handling(call)
+            enter(call)
             try:
                 yield from target.call(call.event)
             except BaseException as error:

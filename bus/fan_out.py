@@ -94,7 +94,7 @@ class FanOut:
                         kept.event = event
                         kept.published_ns = now
                     else:
-                        recent.keep(topic, event, now)
+                        recent.keep(topic, event.connection_id, event, now)
         if not route.inline:
             return
         began = now
@@ -170,9 +170,12 @@ class FanOut:
             or bool(self.waiters and self.waiters.find(route.patterns, connection_id))
         )
 
-    def count(self, event_type: str) -> None:
-        """Count an event of this type that nobody would have heard."""
-        self.topics.of(event_type).counted_as.count += 1
+    def pass_unheard(self, event_type: str, connection_id: str | None, make: Callable[[], Event] | None) -> None:
+        """Count an event that nobody hears, and keep what makes it for those who subscribe too late."""
+        topic = self.topics.of(event_type)
+        topic.counted_as.count += 1
+        if self.recent is not None and make is not None:
+            self.recent.keep(topic, connection_id, make, perf_counter_ns())
 
     def _must_wait(self, event: Event, route: Route) -> bool:
         for inbox in route.queued:
@@ -199,7 +202,7 @@ class FanOut:
                 kept.event = event
                 kept.published_ns = now
             else:
-                recent.keep(topic, event, now)
+                recent.keep(topic, event.connection_id, event, now)
         dropped: Drops | None = None
         for inbox in route.queued:
             if inbox.queued < inbox.queue_size:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from operator import attrgetter
 
 from bus.event import Event
@@ -35,17 +36,17 @@ class RecentEvents:
     def __len__(self) -> int:
         return sum(len({*topic.last, *topic.earlier}) for topic in self._topics)
 
-    def keep(self, topic: Topic, event: Event, now_ns: int) -> None:
-        """Remember the event as the last of its type and connection."""
+    def keep(self, topic: Topic, connection_id: str | None, event: Event | Callable[[], Event], now_ns: int) -> None:
+        """Remember the event, or what makes it, as the last of its type and connection."""
         if topic.ends_connection:
-            if event.connection_id is not None:
-                self.forget(event.connection_id)
-        elif topic.counted_as is topic and (topic.name not in NEWS or self._knows(event.connection_id)):
-            if event.connection_id not in topic.last:
+            if connection_id is not None:
+                self.forget(connection_id)
+        elif topic.counted_as is topic and (topic.name not in NEWS or self._knows(connection_id)):
+            if connection_id not in topic.last:
                 self._kept += 1
                 if self._kept > self._half:
                     self._grow_old()
-            topic.last[event.connection_id] = Kept(event, now_ns)
+            topic.last[connection_id] = Kept(event, now_ns)
 
     def forget(self, connection_id: str | None) -> None:
         """Let go of what is kept of a connection."""
@@ -68,7 +69,7 @@ class RecentEvents:
                     kept = topic.last.get(connection_id) or topic.earlier.get(connection_id)
                     if kept is not None:
                         found.append(kept)
-        return [kept.event for kept in sorted(found, key=attrgetter("published_ns"))]
+        return [kept.made() for kept in sorted(found, key=attrgetter("published_ns"))]
 
     def _grow_old(self) -> None:
         for topic in self._topics:

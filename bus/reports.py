@@ -55,9 +55,6 @@ class Reports:
     async def _publish(self, news: EventType, about: Event, data: Any, error: BaseException | None = None) -> None:
         if about.type == news or self._stopped() or about.causation_depth > MAX_CAUSATION_DEPTH:
             return
-        if not self._fan_out.has_listener(news, about.connection_id):
-            self._fan_out.count(news)
-            return
         try:
             with as_handler_of(self._bus, about):
                 event = Event(
@@ -70,6 +67,9 @@ class Reports:
                     causation_id=about.id,
                     causation_depth=about.causation_depth + 1,
                 )
-                await self._fan_out.send_news(event)
+                if self._fan_out.has_listener(news, about.connection_id):
+                    await self._fan_out.send_news(event)
+                else:
+                    self._fan_out.pass_unheard(news, about.connection_id, lambda: event)
         except Exception:
             logger.exception("could not publish %s", news)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from bus.event import Event
 from bus.names import EventType, prefixes
@@ -15,13 +15,19 @@ MAX_TYPES = 10_000
 
 
 class Kept:
-    """An event, and when it was published. Changed in place, since that happens for each event."""
+    """An event, or what makes it, and when it was published. Changed in place, since that happens for each event."""
 
     __slots__ = ("event", "published_ns")
 
-    def __init__(self, event: Event, published_ns: int) -> None:
+    def __init__(self, event: Event | Callable[[], Event], published_ns: int) -> None:
         self.event = event
         self.published_ns = published_ns
+
+    def made(self) -> Event:
+        """The event, which is made only now if nobody heard it when it was published."""
+        if not isinstance(self.event, Event):
+            self.event = self.event()
+        return self.event
 
 
 class Route:

@@ -16,7 +16,7 @@ from anyio.lowlevel import checkpoint
 from bus.backlog import Backlog, LinePerConnection, OneLine
 from bus.causality import Handling
 from bus.chain import Chain
-from bus.context import DONE, Runner, in_context
+from bus.context import DONE, HandlerRunner, in_context
 from bus.event import Event
 from bus.handlers import Handler, callable_of, is_failure, name_of
 from bus.inbox import Inbox
@@ -129,7 +129,7 @@ class Subscription(Inbox):
         """Handle events until the subscription is cancelled. A failing handler is reported and harms nobody."""
         bus, pending, backlog, running = self._bus, self._pending, self.backlog, self.running
         in_lines = isinstance(backlog, LinePerConnection)
-        runner = Runner(self)
+        runner = HandlerRunner(self)
         send, take = runner.send, backlog.take
         latencies, slow_after_ns = self.latencies, self.slow_after_ns
         free = rested = perf_counter_ns()

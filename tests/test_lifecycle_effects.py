@@ -13,6 +13,7 @@ import anyio.lowlevel
 import pytest
 
 from bus import CausalityLoop, Event, EventBus, default_chain, publish_middleware
+from bus.testing import settled
 from tests.bus_helpers import Recorder, cancelled_at, settle
 from tests.lifecycle_helpers import DOOR, World, assert_nothing_is_kept, lifecycle_on, running
 
@@ -483,3 +484,33 @@ async def test_handlers_may_publish_into_the_lifecycle_from_within_its_effects()
             "door.shut",
             "connection.phase_changed",
         ]
+
+
+async def test_who_subscribes_too_late_is_told_what_nobody_heard() -> None:
+    recorder = Recorder()
+    async with EventBus() as bus, lifecycle_on(bus, "whatsapp_call") as lifecycle:
+        await lifecycle.register_connection("conn_1", dependencies=[])
+        await lifecycle.register_connection("conn_2")
+        published = await bus.publish("whatsapp.call_started", {"call_id": "wa"}, connection_id="conn_2")
+        await settled(bus)
+        bus.subscribe("connection.*", recorder, replay_last=True)
+        await settled(bus)
+        event = await bus.wait_for("connection.ready", replay_last=True, timeout=0)
+    assert [(event.type, event.connection_id) for event in recorder.events] == [
+        ("connection.created", "conn_1"),
+        ("connection.ready", "conn_1"),
+        ("connection.created", "conn_2"),
+        ("connection.phase_changed", "conn_2"),
+    ]
+    assert recorder.events[1] is event
+    assert recorder.events[-1].causation_id == published.id
+    assert recorder.events[-1].data["to"] == "initializing"
+
+
+async def test_what_is_kept_for_the_late_goes_with_the_end_of_its_connection_heard_or_not() -> None:
+    async with EventBus() as bus, lifecycle_on(bus, "whatsapp_call") as lifecycle:
+        await lifecycle.register_connection("conn_1", dependencies=[])
+        await lifecycle.terminate_connection("conn_1", "over")
+        await settled(bus)
+        with pytest.raises(TimeoutError):
+            await bus.wait_for("connection.ready", connection_id="conn_1", replay_last=True, timeout=0)

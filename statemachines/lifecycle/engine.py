@@ -13,6 +13,7 @@ from __future__ import annotations
 import logging
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 from inspect import isawaitable
 from typing import Any
 
@@ -20,7 +21,7 @@ import anyio
 from attrs import evolve
 
 from bus.bus import EventBus
-from bus.causality import as_handler_of, caused_by
+from bus.causality import MAX_CAUSATION_DEPTH, as_handler_of, caused_by
 from bus.errors import PhasebusError
 from bus.event import Event
 from bus.handlers import is_failure
@@ -227,7 +228,7 @@ class Engine:
             if reaction.kind == "expired":
                 self._carry_out_later(event.connection_id or "")
         else:
-            self._bus.count_unheard(UNKNOWN)
+            self._bus.pass_unheard(UNKNOWN)
 
     def _reschedule(self) -> None:
         deadline = self.connections.next_deadline()
@@ -299,15 +300,10 @@ class Engine:
     async def _carry_out_item(self, key: str, outbox: Outbox, item: Consequence) -> None:
         match item:
             case Publication(event_type=event_type, step=step):
-                if self._bus.has_listener(event_type, step.after.identity.connection_id):
-                    await self._publish(outbox, lambda: item.build(self.definition.name), step.event)
-                else:
-                    self._bus.count_unheard(event_type)
+                build = partial(item.build, self.definition.name)
+                await self._publish(outbox, event_type, step.after.identity.connection_id, build, step.event)
             case News(event=event, cause=cause):
-                if self._bus.has_listener(event.type, event.connection_id):
-                    await self._publish(outbox, lambda: event, cause)
-                else:
-                    self._bus.count_unheard(event.type)
+                await self._publish(outbox, event.type, event.connection_id, lambda: event, cause)
             case HookCall(name=name, step=step):
                 self._call(key, name, step.event)
             case InvokeCall(spec=spec, step=step):
@@ -315,8 +311,13 @@ class Engine:
             case Failure(event=event, error=error):
                 await self._bus.report_failure(str(self), event, error)
 
-    async def _publish(self, outbox: Outbox, build: Callable[[], Event], cause: Event) -> None:
+    async def _publish(
+        self, outbox: Outbox, event_type: str, connection_id: str | None, build: Callable[[], Event], cause: Event
+    ) -> None:
         """Publish as a handler of ``cause`` would: linked to it, and never waiting for a queue."""
+        if not self._bus.has_listener(event_type, connection_id) and cause.causation_depth < MAX_CAUSATION_DEPTH:
+            self._bus.pass_unheard(event_type, connection_id, lambda: caused_by(build(), cause))
+            return
         with as_handler_of(self._bus, cause):
             try:
                 event = caused_by(build(), cause)
