@@ -361,7 +361,7 @@ class EventBus:
         inbox = StreamInbox(self._checked(pattern), self._next_order(), options)
         missed = self._missed(inbox)
         self._routes.add(inbox)
-        inbox.replay(missed)
+        self._replay(inbox, missed)
         return EventStream(self, inbox)
 
     async def wait_for(
@@ -447,7 +447,9 @@ class EventBus:
         fan_out = self._fan_out
         listeners = [target.listener() for target in sorted(self._routes, key=lambda target: target.order)]
         listeners += [Listener("wait_for", "wait", waiter.pattern, waiter.connection_id) for waiter in fan_out.waiters]
-        listeners += [Listener(str(reactor), "lifecycle", None, None) for reactor in fan_out.reactors]
+        listeners += [
+            Listener(str(reactor), "lifecycle", None, None, chooses=reactor.names) for reactor in fan_out.reactors
+        ]
         return BusDescription(
             publishing=tuple(middleware_name(middleware) for middleware in self._of_kind("publish")),
             delivery=tuple(middleware_name(middleware) for middleware in self._of_kind("delivery")),
@@ -496,11 +498,24 @@ class EventBus:
         if self._workers is not None:
             self._start(subscription)  # first, since it fails outside of the event loop
         self._routes.add(subscription)
-        subscription.replay(missed)
+        self._replay(subscription, missed)
         return subscription
 
     def _missed(self, inbox: Inbox) -> list[Event]:
         return self._recent(inbox.pattern, inbox.connection_id) if inbox.options.replay_last else []
+
+    def _replay(self, inbox: Inbox, missed: list[Event]) -> None:
+        dropped = inbox.replay(missed)
+        if dropped and self._workers is not None:
+            self.pending.started()
+            self._workers.start_soon(self._tell_dropped, inbox, dropped, name="phasebus: telling what was dropped")
+
+    async def _tell_dropped(self, inbox: Inbox, dropped: list[Event]) -> None:
+        try:
+            for event in dropped:
+                await self.report_dropped(event, inbox.name, inbox.overflow)
+        finally:
+            self.pending.finished()
 
     def _recent(self, pattern: str, connection_id: str | None) -> list[Event]:
         recent = self._fan_out.recent

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from attrs import frozen
+from collections.abc import Callable
+
+from attrs import field, frozen
 
 from bus.names import matches
 
@@ -23,12 +25,15 @@ class Listener:
     pattern: str | None
     connection_id: str | None
     details: tuple[str, ...] = ()
+    _chooses: Callable[[str], bool] | None = field(default=None, repr=False, eq=False)
 
     def hears(self, event_type: str, connection_id: str | None = None) -> bool:
         """Whether an event of this type and connection reaches it."""
-        return (self.pattern is None or matches(self.pattern, event_type)) and (
-            self.connection_id is None or self.connection_id == connection_id
-        )
+        if self.pattern is not None:
+            meant = matches(self.pattern, event_type)
+        else:
+            meant = self._chooses is None or self._chooses(event_type)
+        return meant and (self.connection_id is None or self.connection_id == connection_id)
 
 
 @frozen

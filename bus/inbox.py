@@ -142,10 +142,12 @@ class Inbox:
         self.overrun += 1
         return None
 
-    def replay(self, events: Iterable[Event]) -> None:
-        """Queue events that came before there was anybody to receive them; nobody can be made to wait for room."""
-        for event in events:
-            self.offer(event)
+    def replay(self, events: Iterable[Event]) -> list[Event]:
+        """Queue events that came before there was anybody to receive them; nobody can be made to wait for room.
+
+        Returns those that were dropped.
+        """
+        return [lost for event in events if (lost := self.offer(event)) is not None]
 
     def taken(self) -> None:
         """One event left the queue: there is room for one more."""

@@ -19,6 +19,7 @@ from bus.statistics import SubscriptionStatistics
 from bus.testing import FakeClock, all_tasks_blocked, settled
 from bus.testing import Recorder as BusRecorder
 from tests.bus_helpers import Fails, Gate, Recorder, fill
+from tests.lifecycle_helpers import lifecycle_on
 
 pytestmark = pytest.mark.anyio
 
@@ -334,6 +335,13 @@ async def test_who_hears_an_event_is_who_gets_it(event_type: str, connection_id:
         await bus.publish(event_type, connection_id=connection_id)
         assert heard == who
         assert bus.has_listener(event_type, connection_id)
+
+
+async def test_a_lifecycle_hears_what_its_definition_names() -> None:
+    async with EventBus() as bus, lifecycle_on(bus):
+        description = bus.describe()
+        assert [listener.name for listener in description.listeners_to("a.came")] == ["lifecycle door"]
+        assert description.listeners_to("some.other_thing") == ()
 
 
 async def test_who_has_gone_is_not_described() -> None:

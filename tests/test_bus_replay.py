@@ -320,14 +320,30 @@ async def test_a_publisher_waits_while_what_was_replayed_is_more_than_the_queue_
 async def test_a_queue_that_drops_drops_and_one_that_refuses_has_nobody_to_refuse_to(
     overflow: Any, heard: list[int]
 ) -> None:
-    recorder = Recorder()
+    recorder, dropped = Recorder(), Recorder()
     async with EventBus() as bus:
-        await publish(bus, *[("a.b", f"c{n}") for n in range(5)])
+        bus.subscribe("event.dropped", dropped)
+        events = await publish(bus, *[("a.b", f"c{n}") for n in range(5)])
         subscription = bus.subscribe("a.b", recorder, queue_size=2, overflow=overflow, replay_last=True)
         assert subscription.dropped == 5 - len(heard)
         await bus.drain()
         assert_at_rest(bus)
     assert recorder.numbers == heard
+    assert [event.data for event in dropped.events] == [
+        {"type": "a.b", "id": event.id, "by": subscription.name, "reason": overflow}
+        for n, event in enumerate(events)
+        if n not in heard
+    ]
+
+
+async def test_a_stream_that_drops_what_is_replayed_tells_of_it() -> None:
+    dropped = Recorder()
+    async with EventBus() as bus:
+        bus.subscribe("event.dropped", dropped)
+        events = await publish(bus, *[("a.b", f"c{n}") for n in range(3)])
+        async with bus.stream("a.b", queue_size=2, overflow="drop_oldest", replay_last=True):
+            await bus.drain()
+    assert [event.data["id"] for event in dropped.events] == [events[0].id]
 
 
 # -- refused --

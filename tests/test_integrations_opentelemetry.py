@@ -109,6 +109,15 @@ async def test_a_batch_is_handled_below_the_publishing_of_its_last_event_and_lin
     assert current.spans[0].get_span_context() == traces.named("process a.*").context
 
 
+async def test_what_only_calls_itself_a_batch_is_an_event_like_any_other(traces: Traces) -> None:
+    async with traced_bus(traces) as bus:
+        bus.subscribe("event.batch", Current(), inline=True)
+        event = await bus.publish("event.batch")
+    span = traces.named("process event.batch")
+    assert span.links == ()
+    assert (span.attributes or {})["messaging.message.id"] == event.id
+
+
 async def test_what_a_handler_publishes_is_below_its_own_span(traces: Traces) -> None:
     async with traced_bus(traces) as bus:
 

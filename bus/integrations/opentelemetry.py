@@ -35,11 +35,11 @@ from weakref import ref
 
 from attrs import define, field, frozen
 
-from bus.batch import BATCH, BatchBacklog
+from bus.batch import BatchBacklog
 from bus.bus import EventBus
 from bus.causality import handling
 from bus.cloudevents import KEPT
-from bus.event import Event, events_of
+from bus.event import Event, Events, events_of
 from bus.integrations.by_handler import HandlerCounts, by_handler
 from bus.middleware.base import Middleware, Next
 
@@ -122,12 +122,13 @@ class DeliveryTracing:
         start_span, handler, pattern = self.tracer.start_span, subscription.name, subscription.pattern
 
         async def trace_delivery(event: Event) -> None:
-            destination = event.type if event.type != BATCH else _destination_of(event, pattern)
+            is_batch = event.data.__class__ is Events
+            destination = _destination_of(event, pattern) if is_batch else event.type
             about = _about(event, destination)
             about["messaging.operation.name"] = about["messaging.operation.type"] = "process"
             about["messaging.destination.subscription.name"] = pattern
             about["phasebus.handler"] = handler
-            links = [] if event.type != BATCH else _links_of(subscription)
+            links = _links_of(subscription) if is_batch else []
             span = start_span(f"process {destination}", kind=SpanKind.CONSUMER, attributes=about, links=links)
             token = context.attach(trace.set_span_in_context(span))
             try:
@@ -162,7 +163,7 @@ def _links_of(subscription: Subscription) -> list[Link]:
 def _about(event: Event, destination: str) -> dict[str, str | int]:
     """What both spans say of an event, by the semantic conventions for messaging."""
     about: dict[str, str | int] = {"messaging.system": "phasebus", "messaging.destination.name": destination}
-    if event.type == BATCH:
+    if event.data.__class__ is Events:
         about["messaging.batch.message_count"] = len(event.data)
     else:
         about["messaging.message.id"] = event.id
