@@ -8,11 +8,12 @@ import anyio
 import anyio.lowlevel
 import pytest
 
-from bus import QueueFull
+from bus import EventBus, QueueFull
+from bus.testing import FakeClock
 from statemachines import ConnectionEnded, ConnectionState, LifecycleClosed, UnknownPhase
 from statemachines.lifecycle import watching
 from tests.bus_helpers import settle
-from tests.lifecycle_helpers import World, running
+from tests.lifecycle_helpers import World, lifecycle_on, running
 
 pytestmark = pytest.mark.anyio
 
@@ -279,3 +280,17 @@ async def test_watchers_see_the_state_before_anyone_hears_of_it() -> None:
         await world.publish("a.came")
         await world.publish("b.came")
         assert seen == ["closed", "closed", "open"]
+
+
+async def test_how_long_a_wait_may_take_goes_by_the_clock_of_the_bus() -> None:
+    clock = FakeClock()
+    async with EventBus(clock=clock) as bus, lifecycle_on(bus, clock=clock) as lifecycle:
+        await lifecycle.register_connection("c")
+
+        async def wait() -> None:
+            with pytest.raises(TimeoutError, match="open not reached within 3600 s: c has waited 3600.0 s in closed"):
+                await lifecycle.wait_until("c", "open", timeout=3600)
+
+        async with anyio.create_task_group() as group:
+            group.start_soon(wait)
+            await clock.advance(3600)

@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterable, Mapping
 from types import TracebackType
 from typing import Any, Self, overload
 
-import anyio
 from anyio.lowlevel import checkpoint
 from attrs import frozen
 
@@ -134,7 +133,7 @@ class ConnectionLifecycle:
 
     async def _finish(self) -> None:
         try:
-            with anyio.move_on_after(self._bus.close_timeout) as scope:
+            with self._bus.clock.move_on_after(self._bus.close_timeout) as scope:
                 await self._engine.quiet()
             if scope.cancelled_caught:
                 logger.warning("the lifecycle %s was closed with effects or hooks undone", self.definition.name)
@@ -222,9 +221,7 @@ class ConnectionLifecycle:
         else:
             self._engine.watchers.add_waiter(connection_id, waiter)
         try:
-            if timeout is None:
-                return await waiter.wait()
-            with anyio.move_on_after(timeout):
+            with self._bus.clock.move_on_after(timeout):
                 return await waiter.wait()
             if waiter.done:
                 return await waiter.wait()
