@@ -288,7 +288,7 @@ async def test_how_long_a_wait_may_take_goes_by_the_clock_of_the_bus() -> None:
         await lifecycle.register_connection("c")
 
         async def wait() -> None:
-            with pytest.raises(TimeoutError, match="open not reached within 3600 s: c has waited 3600.0 s in closed"):
+            with pytest.raises(TimeoutError, match=r"open not reached within 3600 s: c has waited 3600.0 s in closed"):
                 await lifecycle.wait_until("c", "open", timeout=3600)
 
         async with anyio.create_task_group() as group:
