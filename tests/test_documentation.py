@@ -13,7 +13,7 @@ from statemachines import parse_definition
 from statemachines.language import check_definition
 
 ROOT = Path(__file__).parent.parent
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
 
 def blocks(language: str) -> list[tuple[str, str]]:
@@ -68,3 +68,9 @@ def test_links_lead_somewhere(page: Path) -> None:
     targets = re.findall(r"\]\((?!https?://|#)([^)#]+)", page.read_text(encoding="utf-8"))
     missing = [target for target in targets if not (page.parent / target).exists()]
     assert missing == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=[page.name for page in PAGES])
+def test_tests_that_a_page_names_exist(page: Path) -> None:
+    named = re.findall(r"`(?:tests/)?(test_\w+\.py)", page.read_text(encoding="utf-8"))
+    assert [name for name in named if not (ROOT / "tests" / name).exists()] == []
