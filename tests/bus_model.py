@@ -83,18 +83,18 @@ class Subscriber:
             return
         match self.options.overflow:
             case "drop_oldest" if event.type == "event.dropped" != self.options.pattern and not replayed:
-                self._drop(event, replayed)  # it pushes out nothing else
+                self._drop(event)  # it pushes out nothing else
             case "drop_oldest":
-                self._drop(min(self.waiting, key=self._priority), replayed)  # the first of the least urgent
+                self._drop(min(self.waiting, key=self._priority))  # the first of the least urgent
             case "drop_newest":
-                self._drop(event, replayed)
+                self._drop(event)
             case "error" if event.type in NEWS and not replayed:
-                self._drop(event, replayed)
+                self._drop(event)
             case "error":
                 assert replayed, "an event went past a bound that is an error"
                 self.overrun += 1
             case "wait" if event.type in NEWS and len(self.waiting) > self.options.queue_size * OVERRUN_FACTOR:
-                self._drop(event, replayed)
+                self._drop(event)
             case "wait":
                 assert replayed or event.causation_id is not None, "an event from outside went past the bound"
                 self.overrun += 1
@@ -113,11 +113,10 @@ class Subscriber:
     def _priority(self, event: Event) -> int:
         return URGENT.get(event.type, 0) if self.options.urgent else 0
 
-    def _drop(self, event: Event, replayed: bool) -> None:
+    def _drop(self, event: Event) -> None:
         self.waiting.remove(event)
         self.dropped += 1
-        if not replayed:  # nobody can be told while somebody subscribes
-            self.lost.append(event)
+        self.lost.append(event)
 
     # -- what happens --
 
