@@ -19,20 +19,26 @@ def suggestion(name: str, known: Iterable[str]) -> str:
 
 @frozen(order=True)
 class Problem:
-    """One thing wrong in a file, at a place that an editor can jump to. Lines and columns count from 1."""
+    """One thing wrong in a file, at a place that an editor can jump to. Lines and columns count from 1.
+
+    ``rule`` names the rule that found it, which ``phasebus validate --explain`` explains. It is empty if the file
+    cannot be read, or holds a key or value that the language does not know.
+    """
 
     path: str
     line: int
     column: int
     severity: Literal["error", "warning"]
     message: str
+    rule: str = ""
 
-    def to_dict(self) -> dict[str, str | int]:
-        """The problem as one JSON object."""
-        return asdict(self)
+    def to_dict(self) -> dict[str, str | int | None]:
+        """The problem as one JSON object; ``rule`` is null where there is none."""
+        return {**asdict(self), "rule": self.rule or None}
 
     def __str__(self) -> str:
-        return f"{self.path}:{self.line}:{self.column}: {self.severity}: {self.message}"
+        rule = f" [{self.rule}]" if self.rule else ""
+        return f"{self.path}:{self.line}:{self.column}: {self.severity}: {self.message}{rule}"
 
 
 class DefinitionError(PhasebusError):
@@ -50,6 +56,10 @@ class ExpressionError(PhasebusError):
         super().__init__(message)
         self.message = message
         self.offset = offset
+
+
+class UnknownRule(PhasebusError):
+    """A rule of ``phasebus validate`` that does not exist."""
 
 
 class UnknownConnection(PhasebusError):

@@ -13,6 +13,7 @@ from statemachines.language.definition import Definition
 from statemachines.language.loading import check_source
 from statemachines.simulation.library import SUFFIX
 from statemachines.simulation.scenario_file import check_scenario
+from statemachines.table.truth import truth_of
 
 
 @frozen
@@ -64,7 +65,7 @@ def _check(file: Path) -> Iterable[Problem]:
     source = read_file(file)
     if file.name.endswith(SUFFIX):
         return check_scenario(source, _definition_beside(file))[1]
-    return check_source(source)[1]
+    return check_source(source, truth_of)[1]
 
 
 def _definition_beside(scenario: Path) -> Definition | None:

@@ -40,7 +40,7 @@ def test_json_is_one_object_a_problem(phasebus: Command, tmp_path: Path) -> None
     path.write_text(GOOD.replace("final", "fnal"))
     done = phasebus("validate", path, "--json")
     assert done.status == 1
-    assert {tuple(line) for line in done.lines} == {("path", "line", "column", "severity", "message")}
+    assert {tuple(line) for line in done.lines} == {("path", "line", "column", "severity", "message", "rule")}
     assert done.lines[0]["severity"] == "error"
 
 

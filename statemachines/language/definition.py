@@ -120,7 +120,10 @@ class History:
 
 @frozen
 class State:
-    """A state, with the states inside it in document order. The children of a ``parallel`` one are its regions."""
+    """A state, with the states inside it in document order. The children of a ``parallel`` one are its regions.
+
+    ``ignore`` names rules of ``phasebus validate`` that do not apply to it and all inside it, each with the reason.
+    """
 
     id: str
     initial: bool = False
@@ -134,6 +137,7 @@ class State:
     history: tuple[History, ...] = ()
     defer: tuple[str, ...] = ()
     invoke: tuple[Invoke, ...] = ()
+    ignore: Mapping[str, str] = Factory(dict)
 
     def walk(self) -> Iterator[State]:
         """This state and all inside it, in document order."""
@@ -171,6 +175,7 @@ class Definition:
     remember: Mapping[str, Remembered] = Factory(dict)
     keys: Mapping[str, Remembered] = Factory(dict)
     properties: Mapping[str, Property] = Factory(dict)
+    ignore: Mapping[str, str] = Factory(dict)
 
     def walk(self) -> Iterator[State]:
         """All states in document order."""

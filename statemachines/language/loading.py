@@ -16,6 +16,7 @@ from statemachines.language.rules import check_rules
 from statemachines.language.salvage import salvage
 from statemachines.language.source import Source, read_file, read_yaml
 from statemachines.language.structuring import attempt, problems_of
+from statemachines.language.truth import MakeTruth
 from statemachines.language.vocabulary import definition_converter
 
 
@@ -43,8 +44,8 @@ def check_definition(content: str | bytes, path: str) -> tuple[Definition | None
     return check_source(read_yaml(content, path))
 
 
-def check_source(source: Source) -> tuple[Definition | None, list[Problem]]:
-    """As :func:`check_definition`, for a file that has been read."""
+def check_source(source: Source, truth: MakeTruth | None = None) -> tuple[Definition | None, list[Problem]]:
+    """As :func:`check_definition`, for a file that has been read; ``truth`` answers the rules that ask about guards."""
     if not source.readable:
         return None, sorted(source.problems)
     converter = definition_converter()
@@ -52,7 +53,7 @@ def check_source(source: Source) -> tuple[Definition | None, list[Problem]]:
     problems = {*source.problems, *problems_of(faults, source)}
     rest = salvage(source.data, faults, converter) if definition is None else definition
     if rest is not None:
-        problems.update(check_rules(rest, source, [*(fault.location for fault in faults), *source.broken]))
+        problems.update(check_rules(rest, source, [*(fault.location for fault in faults), *source.broken], truth))
     good = definition is not None and all(problem.severity == "warning" for problem in problems)
     return (definition if good else None), sorted(problems)
 

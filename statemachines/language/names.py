@@ -45,6 +45,21 @@ def is_pattern(text: str) -> bool:
     return len(text) <= MAX_NAME and PATTERN.fullmatch(text) is not None
 
 
+def covers(wide: str, narrow: str) -> bool:
+    """Whether every event that ``narrow`` means is meant by ``wide`` too; both are names or patterns.
+
+    The end of a state is no event of the bus, so that only its own name means it.
+
+    >>> covers("call.*", "call.ended"), covers("call.ended", "call.*"), covers("*", "done.state.call")
+    (True, False, False)
+    """
+    if wide == narrow:
+        return True
+    if is_done(narrow):
+        return False
+    return wide == "*" or (wide.endswith(".*") and narrow.startswith(wide[:-1]))
+
+
 DONE = "done.state."
 """Before a state's id: what happens when a final child of the state, or of each of its regions, was entered."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from attrs import frozen
 
@@ -22,6 +22,10 @@ from statemachines.language.definition import (
 from statemachines.language.expressions import Expression
 from statemachines.language.shorthands import action_places, event_places, payload_expressions, trigger_places
 from statemachines.language.source import Location, Source
+from statemachines.language.truth import Truth
+
+if TYPE_CHECKING:
+    from statemachines.language.rules.ignoring import Ignored
 
 
 @frozen
@@ -49,10 +53,18 @@ class PlacedTransition:
 
 @frozen(slots=False)
 class Placed:
-    """A definition with its source. The lists are in document order."""
+    """A definition with its source. The lists are in document order.
+
+    ``truth`` tells how guards come out, if that can be asked. ``rules`` are the names of all rules, ``ignorable`` of
+    those that a file may ignore, and ``idle_ignores`` what this one ignores although nothing was found there.
+    """
 
     definition: Definition
     source: Source
+    truth: Truth | None = None
+    rules: frozenset[str] = frozenset()
+    ignorable: frozenset[str] = frozenset()
+    idle_ignores: tuple[Ignored, ...] = ()
 
     def raw(self, location: Location) -> Any:
         """What the file holds at ``location``; None if it holds nothing there."""
@@ -93,6 +105,11 @@ class Placed:
         """What a state invokes, each with its place."""
         base = (*found.at, "invoke")
         return list(zip(found.state.invoke, event_places(self.raw(base), base), strict=False))
+
+    def deferred(self, found: PlacedState) -> list[tuple[str, Location]]:
+        """What a state defers, each with its place."""
+        base = (*found.at, "defer")
+        return list(zip(found.state.defer, event_places(self.raw(base), base), strict=False))
 
     def event_places(self, moved: PlacedTransition) -> list[Location]:
         """Where each event of a transition stands."""
@@ -169,8 +186,7 @@ class Placed:
         for moved in self.transitions:
             yield from zip(moved.transition.event, self.event_places(moved), strict=False)
         for found in self.states:
-            base = (*found.at, "defer")
-            yield from zip(found.state.defer, event_places(self.raw(base), base), strict=False)
+            yield from self.deferred(found)
             for invoke, place in self.invokes(found):
                 for key, event in (("done", invoke.done), ("failed", invoke.failed)):
                     if event is not None:
