@@ -112,7 +112,8 @@ def _show_rules(explained: str | None) -> int:
     from statemachines.language.rules import find_rule
     from statemachines.rendering.rules import render_rule, render_rules
 
-    _console().print(render_rules() if explained is None else render_rule(find_rule(explained)))
+    shown = render_rules() if explained is None else render_rule(find_rule(explained))
+    _console().print(shown, soft_wrap=explained is None)  # a rule of the list stays on its line
     return 0
 
 

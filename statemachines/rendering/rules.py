@@ -12,7 +12,7 @@ from statemachines.language.rules import FAMILIES, Rule
 _STYLES = {"error": "bold red", "warning": "bold yellow"}
 
 
-def render_rules() -> RenderableType:
+def render_rules() -> Text:
     """Every rule with its first sentence, by family."""
     width = max(len(rule.name) for rules in FAMILIES.values() for rule in rules)
     lines = Text()
@@ -22,8 +22,6 @@ def render_rules() -> RenderableType:
             lines.append(f"  {rule.name:<{width}}  ").append(f"{rule.severity:<7}", _STYLES[rule.severity])
             lines.append(f"  {rule.summary}\n")
     lines.append("\nphasebus validate --explain RULE shows one with an example of each side.")
-    lines.no_wrap = True
-    lines.overflow = "ignore"
     return lines
 
 
