@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+import pytest
 from attrs import evolve
 from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
@@ -70,7 +71,8 @@ def transitions(definition: Definition) -> dict[Location, Transition]:
     return {moved.at: moved.transition for moved in placed.transitions}
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+@pytest.mark.slow
+@settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.data(), definitions(), st.lists(actions_of, max_size=40))
 def test_what_never_happens_does_not(data: st.DataObject, definition: Definition, actions: Driven) -> None:
     """One connection is driven for all rules at once, since drawing a chart costs the most."""
