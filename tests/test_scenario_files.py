@@ -197,6 +197,11 @@ def test_event_with_a_call_id_is_found_by_it() -> None:
     assert step("{publish: a.b, call_id: x}", TWO).action == Publish("a.b", None, call_id="x")
 
 
+def test_event_that_names_no_connection_on_purpose_is_given_none() -> None:
+    assert step("{publish: a.b, connection: null}", ONE).action == Publish("a.b", None)
+    assert step("{publish: a.b, connection: null}", TWO).action == Publish("a.b", None)
+
+
 def test_call_id_does_not_keep_an_event_from_naming_its_connection() -> None:
     assert step("{publish: a.b, call_id: x, connection: conn_b}", TWO).action == Publish("a.b", "conn_b", call_id="x")
 

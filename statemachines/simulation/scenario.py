@@ -24,7 +24,7 @@ class Registration:
 
 @frozen
 class Publish:
-    """An event comes. ``connection_id`` is None for one that is to be found by its ``call_id``."""
+    """An event comes. ``connection_id`` is None for one that is to be found by its ``call_id`` or a key in its data."""
 
     type: str
     connection_id: str | None = None

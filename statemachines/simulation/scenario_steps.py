@@ -223,13 +223,18 @@ def _action(step: WrittenStep, values: dict[str, Any], faults: Faults) -> Action
             return Expect(connection, **values)
 
 
+def _identifier_or_none(value: Any) -> str | None:
+    """An event's connection; None is written where it names none, though there is only one: a key finds it."""
+    return None if value is None else identifier(value)
+
+
 def _hooks(action: str, names: Names) -> Mapping[str, Field]:
     """How each key of an action is read."""
     match action:
         case "publish":
             own: dict[str, Field] = {
                 "type": structure_event_name,
-                "connection": identifier,
+                "connection": _identifier_or_none,
                 "data": payload,
                 "call_id": identifier,
                 "tenant_id": identifier,
