@@ -281,7 +281,7 @@ def _understood(definition: Definition) -> set[str]:
     for dependency in definition.dependencies.values():
         for triggers in (dependency.ready_on, dependency.lost_on, dependency.failed_on):
             found.update(trigger.event for trigger in triggers)
-    for remembered in definition.remember.values():
+    for remembered in (*definition.remember.values(), *definition.keys.values()):
         found.update(trigger.event for trigger in remembered.on)
     for state in definition.walk():
         for transition in state.transitions:
