@@ -1,7 +1,7 @@
 """The whole inbound call under any order of events: greeted once, asked five times at most, ended once.
 
-What the gateway's events may do to a call is drawn by hypothesis and played on virtual time, by the code that runs calls
-live. What must hold is judged on everything that came of it, not on samples.
+What the gateway's events may do to a call is drawn by hypothesis and played on virtual time, by the code that runs
+calls live. What must hold is judged on everything that came of it, not on samples.
 """
 
 from __future__ import annotations

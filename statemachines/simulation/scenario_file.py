@@ -257,15 +257,15 @@ def _written_seconds(seconds: float) -> str:
 
 def _warnings(scenario: Scenario, definition: Definition, source: Source) -> Iterator[Problem]:
     """What can be run, but is hardly meant."""
-    understood = _understood(definition)
+    known = understood(definition)
     told = {action.event for action in definition.actions() if isinstance(action, PublishAction)}
     told.update(_TOLD_BY_PHASEBUS)
     for index, step in enumerate(scenario.steps):
         place = ("steps", index)
         if isinstance(step.action, Publish):
             event_type = step.action.type
-            hint = nearest(event_type, [name for name in understood if not is_pattern(name)])
-            if hint and not any(matches(pattern, event_type) for pattern in understood):
+            hint = nearest(event_type, [name for name in known if not is_pattern(name)])
+            if hint and not any(matches(pattern, event_type) for pattern in known):
                 message = f"{definition.name} does not know the event '{event_type}'{hint}"
                 yield source.problem((*place, "publish"), message, severity="warning")
         elif isinstance(step.action, Expect):
@@ -275,7 +275,7 @@ def _warnings(scenario: Scenario, definition: Definition, source: Source) -> Ite
                     yield source.problem((*place, "expect"), message, severity="warning")
 
 
-def _understood(definition: Definition) -> set[str]:
+def understood(definition: Definition) -> set[str]:
     """The events and patterns that a definition names as its input."""
     found = {trigger.event for trigger in definition.starts_on}
     for dependency in definition.dependencies.values():

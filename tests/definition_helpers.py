@@ -1,0 +1,61 @@
+"""What the tests of the shipped definitions share: their scenarios, run in process, and their pages."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+from attrs import define, field
+
+from statemachines import Definition, load_definition, shipped_definitions
+from statemachines.connections.trace import Entry
+from statemachines.simulation.library import find_scenario, scenarios_of
+from statemachines.simulation.scenario import Scenario
+from statemachines.simulation.scenario_file import load_scenario
+from statemachines.simulation.simulator import Simulation, Summary, run_scenario
+
+PAGES = Path(__file__).parent.parent / "docs" / "definitions"
+SCENARIOS = [(name, scenario) for name in shipped_definitions() for scenario in scenarios_of(name)]
+
+
+@define
+class Run:
+    """A scenario that was run: its summary, and everything that happened."""
+
+    summary: Summary
+    entries: list[Entry] = field(factory=list)
+
+    def failed(self) -> list[Entry]:
+        return [entry for entry in self.entries if entry.kind == "expect" and not entry.details["ok"]]
+
+
+@cache
+def scenario_of(definition: str, name: str) -> Scenario:
+    """A shipped scenario."""
+    return load_scenario(find_scenario(definition, name), load_definition(definition))
+
+
+def run(definition: Definition, name: str) -> Run:
+    """Run a shipped scenario with a definition: its own, or a changed one."""
+    entries: list[Entry] = []
+    summary = run_scenario(Simulation(definition, entries.append), scenario_of(definition.name, name))
+    return Run(summary, entries)
+
+
+@cache
+def run_shipped(definition: str, name: str) -> Run:
+    """Run a shipped scenario with its definition, once for all tests."""
+    return run(load_definition(definition), name)
+
+
+def page_of(definition: str) -> str:
+    """The page of a shipped definition; nothing if there is none."""
+    page = PAGES / f"{definition}.md"
+    return page.read_text(encoding="utf-8") if page.exists() else ""
+
+
+def blocks(text: str, language: str) -> Iterator[str]:
+    """The fenced blocks of a language in a page."""
+    return (match.group(1) for match in re.finditer(rf"^```{language}\n(.*?)^```", text, re.MULTILINE | re.DOTALL))
