@@ -56,6 +56,13 @@ def test_its_scenario_holds(name: str, scenario: str) -> None:
     assert any(entry.kind == "expect" for entry in run.entries)
 
 
+def test_its_properties_hold_in_its_scenarios_and_are_witnessed(definition: Definition) -> None:
+    runs = {name: run_shipped(definition.name, name) for name in scenarios_of(definition.name)}
+    assert {name: run.broken for name, run in runs.items() if run.broken} == {}
+    wanted = {name for name, wanted in definition.properties.items() if wanted.sometimes is not None}
+    assert wanted - {name for run in runs.values() for name in run.seen} == set()
+
+
 def test_its_scenarios_enter_every_state(definition: Definition) -> None:
     entered: set[str] = set()
     for scenario in scenarios_of(definition.name):

@@ -7,6 +7,7 @@ calls live. What must hold is judged on everything that came of it, not on sampl
 from __future__ import annotations
 
 from collections import Counter
+from functools import cache
 
 import pytest
 from attrs import define, field
@@ -19,6 +20,7 @@ from statemachines.connections.trace import Entry
 from statemachines.language import find_definition
 from statemachines.simulation.scenario import Registration
 from statemachines.simulation.simulator import Simulation
+from tests.definition_helpers import Judge
 
 CALL = "conn_1"
 GREETING = "ai.greeting_requested"
@@ -70,12 +72,21 @@ class Played:
         return [entry.details["type"] for entry in self.entries if entry.kind == "publish"]
 
 
+@cache
+def _shipped_judge() -> Judge:
+    return Judge(load_definition("whatsapp_call"))
+
+
 def play(definition: Definition, happenings: list[Happening]) -> Played:
     """Register a call, let it all happen, and wait until nothing more can."""
     played = Played()
 
+    judge = _shipped_judge()
+
     def tell(entry: Entry) -> None:
         played.entries.append(entry)
+        broken, _ = judge.judge(simulation)
+        played.wrong += [f"{name} is broken" for name in sorted(broken)]
         if entry.kind == "publish" and entry.details["type"] == GREETING:
             state = simulation.connections.state(CALL)
             if state.phase != "ready" or any(state.dependencies[name] != "ready" for name in GREETING_NEEDS):

@@ -506,3 +506,15 @@ def _assert_circles(run: Any) -> None:
     except _Circle:
         return
     raise AssertionError("the table says that the step never settles, but the library's does")
+
+
+def test_visits_that_only_a_property_asks_for_are_counted() -> None:
+    text = """
+        name: lamp
+        states:
+          off: {initial: true, transitions: [{event: switch.pressed, target: lit}]}
+          lit: {transitions: [{event: switch.pressed, target: off}]}
+        properties: {once: {never: visits.lit > 1}, leads: {leads_to: [visits.off > 3, In('lit')]}}
+        """
+    layout = Steps(parse_definition(text)).layout
+    assert [layout.ids[state] for state in layout.visited] == ["off", "lit"]
