@@ -216,6 +216,11 @@ def plain_machines(definition: Definition) -> Callable[[], tuple[Any, PlainModel
         built: dict[str, Any] = {"initial": given.initial, "final": given.final}
         if given.states:
             built["states"] = {child.id: state(child) for child in given.states}
+            built["parallel"] = given.parallel
+        if given.history:
+            built["history"] = {
+                back.id: {"type": back.type, "transitions": [{"target": back.target}]} for back in given.history
+            }
         built["transitions"] = [transition(each) for each in given.transitions]
         return built
 
