@@ -5,6 +5,7 @@ bit test, an index, a literal) and the result is compiled once. No text of a def
 
 What an expression reads is fixed while a step runs, except ``In('state')``: that depends on where the chart stands when
 the guard is asked. The table therefore compiles a guard once per outcome of its ``In`` tests, with those as literals.
+Conditions of facts, and values, are asked outside of the chart: there ``In`` reads where the connection was before the step.
 """
 
 from __future__ import annotations
@@ -97,7 +98,7 @@ class Compiler:
     def guard(self, expression: Expression, inside: Mapping[str, bool] | None = None) -> Guard | bool:
         """The expression as a test, or the literal outcome if it reads nothing. What cannot be evaluated is false.
 
-        ``inside`` tells the outcome of each ``In`` test.
+        ``inside`` tells the outcome of each ``In`` test; those that it does not name read the record.
         """
         tree, reads = self._rebuild(expression, inside or {})
         test = self._function(ast.Call(_name("bool"), [tree], []), ast.Constant(False))
@@ -179,7 +180,11 @@ class _Rebuilder(ast.NodeTransformer):
         argument = node.args[0]
         assert isinstance(argument, ast.Constant)
         assert isinstance(argument.value, str)
-        return ast.Constant(self.inside[argument.value])
+        if argument.value in self.inside:
+            return ast.Constant(self.inside[argument.value])
+        self.reads = True
+        configuration = ast.Attribute(_of("record", "situation"), "configuration", ast.Load())
+        return ast.Compare(ast.Constant(argument.value), [ast.In()], [configuration])
 
     def visit_BinOp(self, node: ast.BinOp) -> ast.expr:
         function = _OPERATORS[type(node.op)].__name__
