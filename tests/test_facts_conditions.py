@@ -12,8 +12,10 @@ dependencies: {key: {ready_on: {event: key.found, when: "In('locked')"}, lost_on
 remember: {knocked_while: {on: {event: door.knocked, when: "In('locked') or In('ajar')"}, value: "In('locked')"}}
 states:
   locked: {initial: true, transitions: [{cond: key, target: ajar}]}
-  ajar: {transitions: [{event: door.pushed, target: wide, on: [{publish: {event: door.moved, data: {from_ajar: {expr: "In('ajar')"}}}}]}]}
-  wide: {transitions: [{event: door.pulled, target: locked}]}
+  ajar: {transitions: [{event: door.pushed, target: wide}]}
+  wide:
+    enter: [{publish: {event: door.moved, data: {from_ajar: {expr: "In('ajar')"}}}}]
+    transitions: [{event: door.pulled, target: locked}]
 """
 
 

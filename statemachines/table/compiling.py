@@ -5,7 +5,7 @@ bit test, an index, a literal) and the result is compiled once. No text of a def
 
 What an expression reads is fixed while a step runs, except ``In('state')``: that depends on where the chart stands when
 the guard is asked. The table therefore compiles a guard once per outcome of its ``In`` tests, with those as literals.
-Conditions of facts, and values, are asked outside of the chart: there ``In`` reads where the connection was before the step.
+Conditions of facts, and values, are asked outside of the chart: there ``In`` reads where the connection was before.
 """
 
 from __future__ import annotations
