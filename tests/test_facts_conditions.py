@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
+
 from bus import Event
-from statemachines import parse_definition
+from statemachines import load_definition, parse_definition, shipped_definitions
 from statemachines.simulation.simulator import Simulation
+from statemachines.table.step import Steps
 
 DOOR = """
 name: door
@@ -50,3 +53,14 @@ def test_a_dependency_is_ready_only_where_its_condition_says() -> None:
 
 def test_a_value_that_is_published_knows_where_the_step_began() -> None:
     assert after("key.found", "door.pushed")[1] == [{"type": "door.moved", "data": {"from_ajar": True}}]
+
+
+@pytest.mark.parametrize("name", shipped_definitions())
+def test_whatever_a_property_asks_is_counted_and_remembered(name: str) -> None:
+    steps = Steps(load_definition(name))
+    for wanted in steps.definition.properties.values():
+        for asked in (wanted.always, wanted.never, wanted.sometimes, *(wanted.leads_to or ())):
+            if asked is not None:
+                guard = steps.table.compiler.guard(asked)
+                assert isinstance(guard, bool) or guard(steps.blank, Event("a.b")) in (True, False)
+    assert steps.table.compiler.failures == 0

@@ -168,6 +168,9 @@ class Layout:
         for action in self.definition.actions():
             if isinstance(action, Publish):
                 yield from expressions_in(action.data)
+        for wanted in self.definition.properties.values():
+            several = (wanted.always, wanted.never, wanted.sometimes, *(wanted.leads_to or ()))
+            yield from (expression for expression in several if expression is not None)
 
 
 def expressions_in(data: object) -> Iterator[Expression]:
