@@ -17,6 +17,9 @@ from statemachines.simulation.scenario import Scenario
 from statemachines.simulation.scenario_file import load_scenario
 from statemachines.simulation.simulator import Simulation, run_scenario
 
+PROTOCOLS = ("traffic_light", "tcp", "sip_invite", "sip_dialog", "webrtc_peer", "agent_session", "device")
+"""Shipped definitions whose page and scenarios are held against them part by part."""
+
 
 @cache
 def shipped(name: str) -> Definition:

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import pytest
 
-from tests.definition_helpers import shipped, shipped_scenarios, some_scenario_fails, without_each_part
-
-DEFINITIONS = ("traffic_light", "tcp", "sip_invite", "sip_dialog", "webrtc_peer", "agent_session", "device")
+from tests.definition_helpers import PROTOCOLS, shipped, shipped_scenarios, some_scenario_fails, without_each_part
 
 
-@pytest.mark.parametrize("name", DEFINITIONS)
+@pytest.mark.parametrize("name", PROTOCOLS)
 def test_whatever_is_left_out_some_scenario_fails(name: str) -> None:
     scenarios = shipped_scenarios(name)
     unseen = [what for what, spoilt in without_each_part(shipped(name)) if not some_scenario_fails(spoilt, scenarios)]
     assert unseen == []
 
 
-@pytest.mark.parametrize("name", DEFINITIONS)
+@pytest.mark.parametrize("name", PROTOCOLS)
 def test_it_says_what_must_hold_and_what_may_happen(name: str) -> None:
     properties = shipped(name).properties.values()
     assert any(wanted.always or wanted.never for wanted in properties)
