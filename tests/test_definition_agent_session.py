@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.definition_helpers import Driven
+from tests.protocol_helpers import Driven
 
 READY = {
     "transport": "transport.connected",

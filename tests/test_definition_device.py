@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.definition_helpers import Driven, reaction
+from tests.protocol_helpers import Driven, reaction
 
 UPDATING = ("device.provisioned", "firmware.update_offered")
 PATHS: dict[str, tuple[str, ...]] = {

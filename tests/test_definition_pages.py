@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from statemachines import load_definition, shipped_definitions
-from statemachines.language.definition import Publish
+from statemachines.language.definition import Call
 from statemachines.rendering.mermaid import render_mermaid
-from tests.definition_helpers import PROTOCOLS
+from tests.protocol_helpers import PROTOCOLS
 
 PAGES = Path(__file__).parent.parent / "docs" / "definitions"
 
@@ -35,16 +35,11 @@ def test_the_table_has_every_phase_and_no_other(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", PROTOCOLS)
-def test_it_names_every_event_that_is_heard_or_published_and_every_hook(name: str) -> None:
+def test_it_names_every_hook(name: str) -> None:
     definition, page = load_definition(name), page_of(name)
-    names = {event for state in definition.walk() for transition in state.transitions for event in transition.event}
-    for dependency in definition.dependencies.values():
-        names |= {trigger.event for trigger in (*dependency.ready_on, *dependency.lost_on, *dependency.failed_on)}
-    names |= {trigger.event for remembered in definition.remember.values() for trigger in remembered.on}
-    for action in definition.actions():
-        names.add(action.event if isinstance(action, Publish) else action.name)
-    names |= {invoke.call for state in definition.walk() for invoke in state.invoke}
-    assert sorted(wanted for wanted in names if f"`{wanted}`" not in page) == []
+    hooks = {action.name for action in definition.actions() if isinstance(action, Call)}
+    hooks |= {invoke.call for state in definition.walk() for invoke in state.invoke}
+    assert sorted(hook for hook in hooks if f"`{hook}`" not in page) == []
 
 
 @pytest.mark.parametrize("name", shipped_definitions())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.definition_helpers import PROTOCOLS, shipped, shipped_scenarios, some_scenario_fails, without_each_part
+from tests.protocol_helpers import PROTOCOLS, shipped, shipped_scenarios, some_scenario_fails, without_each_part
 
 
 @pytest.mark.parametrize("name", PROTOCOLS)

@@ -7,8 +7,8 @@ from itertools import permutations
 import pytest
 
 from bus import Event, EventBus
-from tests.definition_helpers import Driven
 from tests.lifecycle_helpers import lifecycle_on
+from tests.protocol_helpers import Driven
 
 CALL, HANG_UP, ANSWER = "application.call_requested", "application.hangup_requested", "application.call_answered"
 INVITE, ACK, BYE, CANCEL = "sip.invite_received", "sip.ack_received", "sip.bye_received", "sip.cancel_received"

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from bus import Event
-from tests.definition_helpers import Driven
 from tests.lifecycle_helpers import running
+from tests.protocol_helpers import Driven
 
 RINGING, ANSWERED, REFUSED = "sip.response_1xx_received", "sip.response_2xx_received", "sip.response_final_received"
 UNREACHABLE = "sip.transport_failed"

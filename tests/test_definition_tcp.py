@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.definition_helpers import Driven, reaction, shipped
+from tests.protocol_helpers import Driven, reaction, shipped
 
 OPEN = ("application.active_open_requested", "segment.syn_ack_received")
 PATHS: dict[str, tuple[str, ...]] = {

@@ -7,7 +7,7 @@ from itertools import pairwise
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.definition_helpers import Driven
+from tests.protocol_helpers import Driven
 
 FOLLOWS = {
     "show_red": {"show_red_and_amber", "flash_amber"},

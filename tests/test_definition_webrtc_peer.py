@@ -6,7 +6,7 @@ from itertools import product
 
 import pytest
 
-from tests.definition_helpers import Driven
+from tests.protocol_helpers import Driven
 
 # -- RTCSignalingState, section 4.3.1, figure 1 --
 

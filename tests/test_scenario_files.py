@@ -396,7 +396,7 @@ def test_unknown_definition_is_said_once() -> None:
     [problem] = refused("definition: whatsap_call\nsteps: [expect: {phase: nonsense}]", None)
     assert problem.message == (
         "'whatsap_call' cannot be used: no definition is called 'whatsap_call' (did you mean 'whatsapp_call'?): "
-        "shipped are whatsapp_call, or give a path"
+        f"shipped are {', '.join(shipped_definitions())}, or give a path"
     )
 
 
