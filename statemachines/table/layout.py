@@ -168,9 +168,10 @@ class Layout:
         for action in self.definition.actions():
             if isinstance(action, Publish):
                 yield from expressions_in(action.data)
+        # Nothing here asks for them, but whoever judges a property does, and counts cannot be had afterwards.
         for wanted in self.definition.properties.values():
-            several = (wanted.always, wanted.never, wanted.sometimes, *(wanted.leads_to or ()))
-            yield from (expression for expression in several if expression is not None)
+            asked = (wanted.always, wanted.never, wanted.sometimes, *(wanted.leads_to or ()))
+            yield from (expression for expression in asked if expression is not None)
 
 
 def expressions_in(data: object) -> Iterator[Expression]:
