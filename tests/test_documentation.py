@@ -23,7 +23,7 @@ def blocks(language: str) -> list[tuple[str, str]]:
         text = page.read_text(encoding="utf-8")
         for match in re.finditer(rf"^```{language}\n(.*?)^```", text, re.MULTILINE | re.DOTALL):
             line = text.count("\n", 0, match.start()) + 1
-            found.append((f"{page.name}:{line}", match.group(1)))
+            found.append((f"{page.relative_to(ROOT)}:{line}", match.group(1)))
     return found
 
 
@@ -63,7 +63,7 @@ def test_the_readme_starts_audio_in_its_own_example() -> None:
     assert parse_definition(text).name == "voice_call"
 
 
-@pytest.mark.parametrize("page", PAGES, ids=[page.name for page in PAGES])
+@pytest.mark.parametrize("page", PAGES, ids=[str(page.relative_to(ROOT)) for page in PAGES])
 def test_links_lead_somewhere(page: Path) -> None:
     targets = re.findall(r"\]\((?!https?://|#)([^)#]+)", page.read_text(encoding="utf-8"))
     missing = [target for target in targets if not (page.parent / target).exists()]

@@ -94,7 +94,7 @@ def test_wait_takes_a_duration(written: str, seconds: float) -> None:
 def test_expect_asks_for_what_it_names() -> None:
     text = (
         "expect: {connection: c, phase: ready, configuration: [live, ready], dependencies: {ai_greeting: pending},"
-        " published: [connection.ready], not_published: connection.terminated}"
+        " published: [connection.ready], not_published: connection.terminated, called: start_audio, not_called: [stop_audio]}"
     )
     assert step(text, "connections: {c: {}}\n").action == Expect(
         "c",
@@ -103,6 +103,8 @@ def test_expect_asks_for_what_it_names() -> None:
         {"ai_greeting": "pending"},
         ("connection.ready",),
         ("connection.terminated",),
+        ("start_audio",),
+        ("stop_audio",),
     )
 
 
@@ -324,6 +326,8 @@ CASES: dict[str, tuple[str, str]] = {
     "statuses a list": ("steps:\n  - expect: {dependencies: ▸[ai_greeting]}\n", "must map dependencies to pending"),
     "published a pattern": ("steps:\n  - expect: {published: [▸connection.*]}\n", "is a pattern"),
     "published one word": ("steps:\n  - expect: {not_published: ▸ready}\n", "'ready' is not an event name"),
+    "called misspelt": ("steps:\n  - expect: {called: [▸start_adio]}\n", "whatsapp_call calls no hook 'start_adio' (did you mean 'start_audio'?)"),
+    "not called misspelt": ("steps:\n  - expect: {not_called: ▸stop_adio}\n", "(did you mean 'stop_audio'?)"),
     "unknown expectation": ("steps:\n  - expect: {▸phases: ready}\n", "(did you mean 'phase'?)"),
     "expected of nobody": ("connections: {conn_12: }\nsteps:\n  - expect: {connection: ▸conn_21, phase: ready}\n", "no connection 'conn_21' appears in this scenario (did you mean 'conn_12'?)"),
     "marked for nobody": ("connections: {conn_12: }\nsteps:\n  - {mark: ai_greeting, connection: ▸conn_13}\n", "(did you mean 'conn_12'?)"),
@@ -536,6 +540,24 @@ def test_shipped_call_ends_at_most_once(path: Path) -> None:
     scenario = load_scenario(path, CALL)
     summary = run_scenario(Simulation(CALL), scenario, until=120.0)
     assert summary.published["connection.terminated"] <= len(summary.connections)
+
+
+@pytest.mark.parametrize(
+    ("expectation", "failed"),
+    [
+        ("called: [start_audio, stop_audio]", 0),
+        ("called: [stop_audio, start_audio]", 1),
+        ("called: [start_audio, start_audio]", 1),
+        ("not_called: start_audio", 1),
+        ("not_called: [stop_audio, start_audio]", 1),
+    ],
+)
+def test_expected_hooks_are_those_called_in_this_order(expectation: str, failed: int) -> None:
+    text = (
+        "connections: {c: {dependencies: []}}\nsteps:\n  - expect: {called: start_audio, not_called: stop_audio}\n"
+        f"  - terminate: c\n  - expect: {{{expectation}}}\n"
+    )
+    assert run_scenario(Simulation(CALL), read_scenario(text, "s.yaml", CALL)).failed_expectations == failed
 
 
 WRONG_CALLS = {

@@ -22,7 +22,8 @@ EVENT_RULE = "an event name is two or more such tokens joined by dots, as in cal
 
 # Split at import rather than listed: one word a line would be four screens.
 _PAST_WORDS = """
-    ready sent lost made got left met begun began done gone went found held kept put set cut shut read told won built
+    ready sent lost made got left met begun began done gone went found held kept put set reset cut shut read told won
+    broken built out back
     bought brought caught chosen drawn driven fell fallen felt given grown heard hit known laid led let meant
     paid ran run risen rung said seen shown slept sold spent spoken stood taken thrown understood written woken
     up down online offline idle busy available unavailable active inactive open full empty due over alive dead

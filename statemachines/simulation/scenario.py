@@ -73,6 +73,8 @@ class Expect:
     :ivar dependencies: some of them, each with ``pending``, ``ready`` or ``failed``
     :ivar published: types that were published for the connection by now, in this order (others may stand between)
     :ivar not_published: types that were not published for it by now
+    :ivar called: hooks that were called for it by now, in this order (others may stand between)
+    :ivar not_called: hooks that were not called for it by now
     """
 
     connection: str
@@ -81,6 +83,8 @@ class Expect:
     dependencies: Mapping[str, str] | None = None
     published: tuple[str, ...] = ()
     not_published: tuple[str, ...] = ()
+    called: tuple[str, ...] = ()
+    not_called: tuple[str, ...] = ()
 
 
 Action = Publish | Register | Mark | Terminate | Wait | Expect

@@ -65,7 +65,7 @@ FORMS: Mapping[str, _Form] = {
     "publish": _Form(("type", "connection", "data", "call_id", "tenant_id"), "type", ("type",)),
     "wait": _Form(("wait",), "wait", ("wait",)),
     "expect": _Form(
-        ("connection", "phase", "configuration", "dependencies", "published", "not_published"),
+        ("connection", "phase", "configuration", "dependencies", "published", "not_published", "called", "not_called"),
         None,
         example="{phase: ready}",
     ),
@@ -255,5 +255,7 @@ def _hooks(action: str, names: Names) -> Mapping[str, Field]:
                 "dependencies": statuses(names),
                 "published": several(structure_event_name),
                 "not_published": several(structure_event_name),
+                "called": several(names.hook),
+                "not_called": several(names.hook),
             }
     return own

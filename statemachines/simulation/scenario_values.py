@@ -7,7 +7,7 @@ from typing import Any
 
 from attrs import frozen
 
-from statemachines.language.definition import Definition
+from statemachines.language.definition import Call, Definition
 from statemachines.language.durations import shortened
 from statemachines.language.names import near, nearest
 from statemachines.language.scalars import describe
@@ -55,6 +55,13 @@ class Names:
         """A timeout of the definition."""
         declared = () if self.definition is None else self.definition.timeouts
         return self._known(name, declared, f"has no timeout '{shortened(name)}'")
+
+    def hook(self, value: Any) -> str:
+        """A hook that the definition calls."""
+        name = structure_text(value)
+        actions = () if self.definition is None else self.definition.actions()
+        hooks = {action.name for action in actions if isinstance(action, Call)}
+        return self._known(name, hooks, f"calls no hook '{shortened(name)}'")
 
     def connection(self, value: Any) -> str:
         """A connection that occurs somewhere in the file."""

@@ -80,6 +80,7 @@ class Simulation:
         self._emit = emit
         self._coming_back: deque[Event] = deque()
         self._published: dict[str | None, list[str]] = {}
+        self._called: dict[str, list[str]] = {}
 
     # -- inputs --
 
@@ -137,7 +138,6 @@ class Simulation:
         """Judge what a scenario expects; returns whether it holds."""
         details: dict[str, Any] = {}
         state = self.summary.connections.get(expected.connection)
-        published = self._published.get(expected.connection, [])
         if expected.phase is not None:
             found = state.phase if state else None
             inside = state is not None and expected.phase in (state.phase, *state.configuration)
@@ -148,13 +148,21 @@ class Simulation:
         if expected.dependencies is not None:
             statuses = {name: state.dependencies.get(name) if state else None for name in expected.dependencies}
             details["dependencies"] = _judged(dict(expected.dependencies), statuses)
-        if expected.published:
-            details["published"] = _judged(
-                list(expected.published), published, _is_subsequence(expected.published, published)
-            )
-        if expected.not_published:
-            unwanted = [event_type for event_type in expected.not_published if event_type in published]
-            details["not_published"] = _judged(list(expected.not_published), unwanted, not unwanted)
+        published = self._published.get(expected.connection, [])
+        called = self._called.get(expected.connection, [])
+        for name, wanted, happened in (
+            ("published", expected.published, published),
+            ("called", expected.called, called),
+        ):
+            if wanted:
+                details[name] = _judged(list(wanted), happened, _is_subsequence(wanted, happened))
+        for name, unwanted, happened in (
+            ("not_published", expected.not_published, published),
+            ("not_called", expected.not_called, called),
+        ):
+            if unwanted:
+                found_unwanted = [one for one in unwanted if one in happened]
+                details[name] = _judged(list(unwanted), found_unwanted, not found_unwanted)
         ok = all(part["ok"] for part in details.values())
         self.summary.failed_expectations += not ok
         self._say(expected.connection, "expect", ok=ok, **details)
@@ -200,6 +208,7 @@ class Simulation:
             case News(event=event, cause=cause, own_registration=own_registration):
                 self._publish_own(event, cause, come_back=not own_registration)
             case HookCall(name=name, step=step):
+                self._called.setdefault(step.after.connection_id, []).append(name)
                 self._say(step.after.connection_id, "call", name=name)
             case InvokeCall(spec=spec, step=step):
                 state = self.connections.layout.ids[spec.state]
@@ -263,6 +272,6 @@ def _judged(expected: Any, found: Any, ok: bool | None = None) -> Mapping[str, A
     return {"ok": expected == found if ok is None else ok, "expected": expected, "found": found}
 
 
-def _is_subsequence(wanted: Iterable[str], published: Iterable[str]) -> bool:
-    remaining = iter(published)
-    return all(event_type in remaining for event_type in wanted)
+def _is_subsequence(wanted: Iterable[str], happened: Iterable[str]) -> bool:
+    remaining = iter(happened)
+    return all(one in remaining for one in wanted)

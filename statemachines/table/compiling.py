@@ -5,6 +5,7 @@ bit test, an index, a literal) and the result is compiled once. No text of a def
 
 What an expression reads is fixed while a step runs, except ``In('state')``: that depends on where the chart stands when
 the guard is asked. The table therefore compiles a guard once per outcome of its ``In`` tests, with those as literals.
+Elsewhere (``when``, what is remembered) ``In`` reads where the connection stands before its step.
 """
 
 from __future__ import annotations
@@ -97,9 +98,9 @@ class Compiler:
     def guard(self, expression: Expression, inside: Mapping[str, bool] | None = None) -> Guard | bool:
         """The expression as a test, or the literal outcome if it reads nothing. What cannot be evaluated is false.
 
-        ``inside`` tells the outcome of each ``In`` test.
+        ``inside`` tells the outcome of each ``In`` test; without it, they are read from the record.
         """
-        tree, reads = self._rebuild(expression, inside or {})
+        tree, reads = self._rebuild(expression, inside)
         test = self._function(ast.Call(_name("bool"), [tree], []), ast.Constant(False))
         if not reads:
             return bool(test(None, None))
@@ -108,13 +109,13 @@ class Compiler:
 
     def value(self, expression: Expression, inside: Mapping[str, bool] | None = None) -> Value:
         """The expression as a value; None if it cannot be evaluated."""
-        tree, _ = self._rebuild(expression, inside or {})
+        tree, _ = self._rebuild(expression, inside)
         return self._function(tree, ast.Constant(None))
 
     def _failed(self) -> None:
         self.failures += 1
 
-    def _rebuild(self, expression: Expression, inside: Mapping[str, bool]) -> tuple[ast.expr, bool]:
+    def _rebuild(self, expression: Expression, inside: Mapping[str, bool] | None) -> tuple[ast.expr, bool]:
         rebuilder = _Rebuilder(self.layout, self._remembered, self._visited, inside)
         return rebuilder.visit(deepcopy(expression.tree)), rebuilder.reads
 
@@ -143,7 +144,11 @@ class _Rebuilder(ast.NodeTransformer):
     """Replaces every name by a read of the record or the event. Sees only nodes that the allow-list let through."""
 
     def __init__(
-        self, layout: Layout, remembered: Mapping[str, int], visited: Mapping[str, int], inside: Mapping[str, bool]
+        self,
+        layout: Layout,
+        remembered: Mapping[str, int],
+        visited: Mapping[str, int],
+        inside: Mapping[str, bool] | None,
     ) -> None:
         self.layout = layout
         self.remembered = remembered
@@ -179,7 +184,11 @@ class _Rebuilder(ast.NodeTransformer):
         argument = node.args[0]
         assert isinstance(argument, ast.Constant)
         assert isinstance(argument.value, str)
-        return ast.Constant(self.inside[argument.value])
+        if self.inside is not None:
+            return ast.Constant(self.inside[argument.value])
+        self.reads = True
+        state = ast.Constant(self.layout.index[argument.value])
+        return ast.Compare(state, [ast.In()], [ast.Attribute(_of("record", "situation"), "states", ast.Load())])
 
     def visit_BinOp(self, node: ast.BinOp) -> ast.expr:
         function = _OPERATORS[type(node.op)].__name__
