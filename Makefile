@@ -39,7 +39,7 @@ check: .venv/dev  ## types, style, and the shipped definitions
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/phasebus validate definitions
+	$(BIN)/phasebus validate --strict definitions
 
 bench: .venv/dev  ## ratios to the peers, in one run
 	$(BIN)/python -m benchmarks
