@@ -14,7 +14,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.measuring import Report, Scale, written
+from benchmarks.measuring import Report, Scale, wanted, written
 
 NAMES = (
     "table_step",
@@ -23,6 +23,7 @@ NAMES = (
     "bus_queued",
     "bus_parts",
     "bus_scaling",
+    "whole_event",
     "whole_call",
     "polling",
 )
@@ -69,13 +70,16 @@ def show(console: Console, report: Report) -> None:
     table.add_column("side")
     table.add_column("ratio", justify="right")
     table.add_column("min–max", justify="right")
+    table.add_column("target")
     table.add_column("aside: one costs", justify="right", style="dim")
-    table.add_row(report.ours, "1", "", written(report.cost, report.unit))
+    table.add_row(report.ours, "1", "", "", written(report.cost, report.unit))
     for ratio in report.ratios:
         spread = f"{ratio.low:.3g}–{ratio.high:.3g}"
-        table.add_row(ratio.peer, f"{ratio.median:.3g}", spread, written(ratio.cost, report.unit))
+        table.add_row(ratio.peer, f"{ratio.median:.3g}", spread, wanted(ratio), written(ratio.cost, report.unit))
     console.print()
     console.print(table)
+    for limit in report.limits:
+        console.print(f"  {limit}")
     for remark in report.remarks:
         console.print(f"  {remark}", style="dim")
 

@@ -7,11 +7,11 @@ garbage is collected, during it the collector is left on: for every side alike, 
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from statistics import median
 from typing import Any, Literal
 
-from attrs import asdict, frozen
+from attrs import asdict, field, frozen
 
 Unit = Literal["seconds", "bytes"]
 
@@ -37,13 +37,17 @@ class Side:
 
 @frozen
 class Comparison:
-    """phasebus and its peers at the same work. ``meaning`` says in a sentence what one operation is."""
+    """phasebus and its peers at the same work. ``meaning`` says in a sentence what one operation is.
+
+    :ivar targets: by the peer's name, how many times ours its cost is to be at least; 1/25 allows us 25 times its cost
+    """
 
     name: str
     meaning: str
     unit: Unit
     ours: Side
     peers: tuple[Side, ...]
+    targets: Mapping[str, float] = field(factory=dict)
 
 
 @frozen
@@ -55,6 +59,31 @@ class Ratio:
     low: float
     high: float
     cost: float
+    target: float | None = None
+
+    @property
+    def met(self) -> bool | None:
+        """Whether the target is met; None if there is none."""
+        return None if self.target is None else self.median >= self.target
+
+
+@frozen
+class Limit:
+    """Something that is to stay below a figure. ``says`` is what was seen to be ``seen``."""
+
+    says: str
+    seen: float
+    at_most: float
+    unit: Unit
+
+    @property
+    def met(self) -> bool:
+        """Whether it does."""
+        return self.seen <= self.at_most
+
+    def __str__(self) -> str:
+        verdict = "met" if self.met else "missed"
+        return f"{self.says}: {written(self.seen, self.unit)}, at most {written(self.at_most, self.unit)}: {verdict}"
 
 
 @frozen
@@ -68,6 +97,7 @@ class Report:
     cost: float
     ratios: tuple[Ratio, ...]
     remarks: tuple[str, ...] = ()
+    limits: tuple[Limit, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """The report as one JSON object."""
@@ -91,10 +121,20 @@ def report_of(comparison: Comparison, costs: dict[str, list[float]]) -> Report:
     ratios = []
     for peer in comparison.peers:
         observed = [theirs / mine for theirs, mine in zip(costs[peer.name], ours, strict=True)]
-        ratios.append(Ratio(peer.name, median(observed), min(observed), max(observed), median(costs[peer.name])))
+        target = comparison.targets.get(peer.name)
+        cost = median(costs[peer.name])
+        ratios.append(Ratio(peer.name, median(observed), min(observed), max(observed), cost, target))
     return Report(
         comparison.name, comparison.meaning, comparison.unit, comparison.ours.name, median(ours), tuple(ratios)
     )
+
+
+def wanted(ratio: Ratio) -> str:
+    """The target of a ratio for people, and whether it is met: ``≥ 8: met``; ``≤ 25 of theirs: missed``."""
+    if ratio.target is None:
+        return ""
+    bound = f"≥ {ratio.target:.3g}" if ratio.target >= 1 else f"≤ {1 / ratio.target:.3g} of theirs"
+    return f"{bound}: {'met' if ratio.met else f'missed ({1 / ratio.median:.3g})' if ratio.target < 1 else 'missed'}"
 
 
 def written(value: float, unit: Unit) -> str:

@@ -89,7 +89,7 @@ class Compiler:
             "__builtins__": {},
             "Exception": Exception,
             "field": payload_field,
-            "bool": bool,
+            "dict": dict,
             "negate": _negate,
             "failed": self._failed,
             **{function.__name__: function for function in _OPERATORS.values()},
@@ -101,7 +101,8 @@ class Compiler:
         ``inside`` tells the outcome of each ``In`` test; without it, they are read from the record.
         """
         tree, reads = self._rebuild(expression, inside)
-        test = self._function(ast.Call(_name("bool"), [tree], []), ast.Constant(False))
+        # Not a call of bool: half the cost, and there is one for each guard that is asked.
+        test = self._function(ast.UnaryOp(ast.Not(), ast.UnaryOp(ast.Not(), tree)), ast.Constant(False))
         if not reads:
             return bool(test(None, None))
         guard: Guard = test
@@ -177,8 +178,14 @@ class _Rebuilder(ast.NodeTransformer):
             return ast.Subscript(_of("record", "remembered"), ast.Constant(self.remembered[node.attr]), ast.Load())
         if isinstance(node.value, ast.Name) and node.value.id == "visits":
             return ast.Subscript(_of("record", "visits"), ast.Constant(self.visited[node.attr]), ast.Load())
-        outer = _of("event", "data") if isinstance(node.value, ast.Name) else self.visit(node.value)
-        return ast.Call(_name("field"), [outer, ast.Constant(node.attr)], [])
+        name = ast.Constant(node.attr)
+        if not isinstance(node.value, ast.Name):
+            return ast.Call(_name("field"), [self.visit(node.value), name], [])
+        # field(event.data, name), with what that does for a plain dictionary, the usual payload, written out.
+        data = _of("event", "data")
+        is_plain = ast.Compare(ast.Attribute(data, "__class__", ast.Load()), [ast.Is()], [_name("dict")])
+        get = ast.Call(ast.Attribute(data, "get", ast.Load()), [name], [])
+        return ast.IfExp(is_plain, get, ast.Call(_name("field"), [data, name], []))
 
     def visit_Call(self, node: ast.Call) -> ast.expr:
         argument = node.args[0]

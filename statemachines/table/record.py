@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from statemachines.table.table import Situation
 
 
-@frozen
+@frozen(weakref_slot=False)
 class Identity:
     """What a connection is registered with. ``timeouts`` overrides the definition's, in seconds."""
 
@@ -27,7 +27,7 @@ class Identity:
     """The declared keys that it is known by, beside its call id."""
 
 
-@define(eq=False)
+@define(eq=False, weakref_slot=False)
 class Timer:
     """One running timer of one connection; ``deadline`` is on the monotonic clock. Compared by identity.
 
@@ -38,7 +38,7 @@ class Timer:
     deadline: float
 
 
-@define(eq=False)
+@define(eq=False, weakref_slot=False)
 class Record:
     """Where a connection stands: its configuration, its facts and its timers.
 

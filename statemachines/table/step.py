@@ -11,7 +11,7 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import Any, Literal
 
-from attrs import define, evolve, frozen
+from attrs import define, evolve, field, frozen
 
 from bus.event import Event
 from bus.names import matches
@@ -33,7 +33,7 @@ MAX_DEFERRED = 16
 Deferral = Literal["deferred", "refused"]
 
 
-@define(eq=False)
+@define(eq=False, weakref_slot=False)
 class Step:
     """What an event did to a connection.
 
@@ -100,14 +100,17 @@ def dependency_status(record: Record, bit: int) -> str:
     return "ready" if record.ready & bit else "failed" if record.failed & bit else "pending"
 
 
+Conditions = tuple[Guard | Literal[True], ...]
+
+
 @frozen(eq=False)
-class _DependencyRule:
+class DependencyRule:
     """What an event means for one dependency: under which of these conditions it fails, is lost, is ready."""
 
     bit: int
-    failed: tuple[Guard | bool, ...]
-    lost: tuple[Guard | bool, ...]
-    ready: tuple[Guard | bool, ...]
+    failed: Conditions
+    lost: Conditions
+    ready: Conditions
 
 
 @frozen(eq=False)
@@ -116,8 +119,20 @@ class Plan:
 
     event_class: int
     named: bool
-    dependencies: tuple[_DependencyRule, ...]
-    remembered: tuple[tuple[int, Guard | bool, Value], ...]
+    dependencies: tuple[DependencyRule, ...]
+    remembered: tuple[tuple[int, Guard | Literal[True], Value], ...]
+    tells: bool = field(init=False)
+    """Whether such an event may change a fact."""
+    readies: int = field(init=False)
+    """The dependencies that it may make ready."""
+
+    @tells.default
+    def _tells(self) -> bool:
+        return bool(self.dependencies or self.remembered)
+
+    @readies.default
+    def _readies(self) -> int:
+        return sum(rule.bit for rule in self.dependencies if rule.ready)
 
 
 class Steps:
@@ -156,12 +171,14 @@ class Steps:
     def event(self, record: Record, event: Event, *, at: float, now: float) -> Step:
         """Process an event of the bus."""
         plan = self._plans.get(event.type) or self.plan(event.type)
-        during = record
-        if plan.dependencies or plan.remembered:
-            during = self._learn(record, event, plan, at)
-        outcome = self.table.step(record.situation, plan.event_class, during, event)
-        step = self._taken(event, record, during, outcome, at, now)
-        if record.situation.defers and not outcome.handled and self._defers(record, event):
+        during = self._learn(record, event, plan, at) if plan.tells else record
+        situation = record.situation
+        outcome = self.table.step(situation, plan.event_class, during, event)
+        if outcome.quiet:
+            step = Step(event, record, during, during, outcome, self.layout)
+        else:
+            step = self._finish(event, record, during, outcome, at, now)
+        if situation.defers and not outcome.handled and self._defers(record, event):
             if len(record.deferred) >= MAX_DEFERRED:
                 step.deferral = "refused"
             else:
@@ -257,11 +274,12 @@ class Steps:
                 raise UnknownTimeout(f"the timeout '{name}' must be more than 0 seconds, not {seconds}")
 
     def _make_plan(self, event_type: str) -> Plan:
-        def conditions(triggers: tuple[Trigger, ...]) -> tuple[Guard | bool, ...]:
-            return tuple(self._condition(trigger) for trigger in triggers if matches(trigger.event, event_type))
+        def conditions(triggers: tuple[Trigger, ...]) -> Conditions:
+            found = (self._condition(trigger) for trigger in triggers if matches(trigger.event, event_type))
+            return tuple(condition for condition in found if condition is not False)
 
         rules = (
-            _DependencyRule(
+            DependencyRule(
                 self.layout.bits[name],
                 conditions(dependency.failed_on),
                 conditions(dependency.lost_on),
@@ -289,18 +307,20 @@ class Steps:
         """The record with the facts that the event tells. The stronger wins: failed, then lost, then ready."""
         ready, failed, remembered = record.ready, record.failed, record.remembered
         for rule in plan.dependencies:
-            if _any(rule.failed, record, event):
+            if rule.failed and _any(rule.failed, record, event):
                 failed |= rule.bit
                 ready &= ~rule.bit
-            elif _any(rule.lost, record, event):
+            elif rule.lost and _any(rule.lost, record, event):
                 ready &= ~rule.bit
-            elif _any(rule.ready, record, event):
+            elif rule.ready and _any(rule.ready, record, event):
                 ready |= rule.bit
                 failed &= ~rule.bit
         for number, condition, value in plan.remembered:
-            if condition is True or (condition is not False and condition(record, event)):
-                remembered = (*remembered[:number], value(record, event), *remembered[number + 1 :])
-        if ready == record.ready and failed == record.failed and remembered == record.remembered:
+            if condition is True or condition(record, event):
+                told, known = value(record, event), remembered[number]
+                if told is not known and told != known:
+                    remembered = (*remembered[:number], told, *remembered[number + 1 :])
+        if ready == record.ready and failed == record.failed and remembered is record.remembered:
             return record
         return _with_facts(record, ready, failed, remembered, at)
 
@@ -317,20 +337,20 @@ class Steps:
             timers = tuple([timer for timer in timers if timer.spec.state not in outcome.disarms])
         if outcome.arms:
             timers += tuple([Timer(spec, now + self._delay(during, visits, spec)) for spec in outcome.arms])
-        moved = before is None or before.situation.states != outcome.situation.states
-        after = Record(
-            during.identity,
-            outcome.situation,
-            during.ready,
-            during.failed,
-            during.required,
-            during.remembered,
-            visits,
-            timers,
-            at if moved else during.since,
-            at,
-            during.deferred,
-        )
+        situation = outcome.situation
+        after = _blank(Record)
+        after.identity = during.identity
+        after.situation = situation
+        after.ready = during.ready
+        after.failed = during.failed
+        after.required = during.required
+        after.remembered = during.remembered
+        after.visits = visits
+        after.timers = timers
+        stays = before is not None and (before.situation is situation or before.situation.states == situation.states)
+        after.since = during.since if stays else at
+        after.updated_at = at
+        after.deferred = during.deferred
         return Step(event, before, during, after, outcome, self.layout)
 
     def _delay(self, record: Record, visits: tuple[int, ...], spec: TimerSpec) -> float:
@@ -346,28 +366,32 @@ class Steps:
         return min(delay * backoff**repeated, math.inf if spec.after.max_delay is None else spec.after.max_delay)
 
 
+# Two records are made for most events, and filling a blank one costs half of what a constructor of so many arguments does.
+_blank = object.__new__
+
+
 def _with_facts(record: Record, ready: int, failed: int, remembered: tuple[Any, ...], at: float) -> Record:
-    return Record(
-        record.identity,
-        record.situation,
-        ready,
-        failed,
-        record.required,
-        remembered,
-        record.visits,
-        record.timers,
-        record.since,
-        at,
-        record.deferred,
-    )
+    told = _blank(Record)
+    told.identity = record.identity
+    told.situation = record.situation
+    told.ready = ready
+    told.failed = failed
+    told.required = record.required
+    told.remembered = remembered
+    told.visits = record.visits
+    told.timers = record.timers
+    told.since = record.since
+    told.updated_at = at
+    told.deferred = record.deferred
+    return told
 
 
 def _with_deferred(record: Record, deferred: tuple[Event, ...]) -> Record:
     return evolve(record, deferred=deferred)
 
 
-def _any(conditions: tuple[Guard | bool, ...], record: Record, event: Event) -> bool:
+def _any(conditions: Conditions, record: Record, event: Event) -> bool:
     for condition in conditions:  # noqa: SIM110 - a generator would double the cost of most steps
-        if condition is True or (condition is not False and condition(record, event)):
+        if condition is True or condition(record, event):
             return True
     return False

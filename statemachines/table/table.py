@@ -5,16 +5,20 @@ A case is (configuration, event class). Its entry is a decision tree: each branc
 configuration and sent the event; the guards that it asks, in order, with their answers, are the new path. From then on
 the case costs a list look-up and a guard call or two.
 
+The table has a limit: beyond so many cases the one that was filled longest ago is given up. It is filled again when it
+comes up again, so what a stream of ever new cases costs is time, not memory, and no connection notices.
+
 Facts stand still during a step, so a guard that is asked twice answers the same and stands in the tree once. The answer
 of ``In('state')`` does depend on where the chart is just then, but on nothing else: it becomes a literal of the guard.
 """
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from attrs import define, frozen
+from attrs import define, field, frozen
 
 from bus.event import Event
 from statemachines.errors import StepNeverSettles
@@ -24,6 +28,12 @@ from statemachines.table.chart import Chart, Happening, Histories, NeverSettles,
 from statemachines.table.compiling import Compiler, Guard
 from statemachines.table.layout import InvokeSpec, Layout, TimerSpec
 from statemachines.table.record import Record
+
+MAX_CASES = 50_000
+"""So many paths through guards are remembered in all: some 50 MB, and far more than any definition seen so far has."""
+
+MAX_GUARDS = 10_000
+"""So many guards are kept compiled: one for each outcome of the ``In`` tests in it."""
 
 
 @frozen(eq=False)
@@ -56,7 +66,7 @@ class Situation:
         self.phase: str = layout.phase(states)
         self.defers: tuple[str, ...] = tuple(pattern for state in states for pattern in layout.states[state].defer)
         self.final: bool = not states or not layout.top_level_finals.isdisjoint(states)
-        self.cases: list[Branch | Outcome | Endless | None] = [None] * layout.number_of_classes
+        self.cases: dict[int, Branch | Outcome | Endless] = {}
 
     def __repr__(self) -> str:
         return f"<Situation {self.phase}>"
@@ -84,10 +94,11 @@ class Outcome:
     cancels: tuple[int, ...]
     invokes: tuple[InvokeSpec, ...]
     visits: tuple[tuple[int, bool], ...]
+    has_effects: bool = field(init=False)
+    """Whether anything is to be carried out."""
 
-    @property
-    def has_effects(self) -> bool:
-        """Whether anything is to be carried out."""
+    @has_effects.default
+    def _has_effects(self) -> bool:
         return bool(self.effects or self.invokes)
 
 
@@ -110,14 +121,24 @@ Path = list[tuple[Guard, bool]]
 
 
 class StepTable:
-    """The table of one definition. ``hits`` and ``misses`` count how often the chart was not asked, and was."""
+    """The table of one definition.
 
-    def __init__(self, layout: Layout) -> None:
+    :ivar hits: how often a case was known
+    :ivar misses: how often the chart was asked
+    :ivar evicted: how many cases were given up to make room for others
+    """
+
+    def __init__(self, layout: Layout, max_cases: int = MAX_CASES) -> None:
         self.layout = layout
         self.compiler = Compiler(layout)
         self.chart = Chart(layout)
+        self.max_cases = max_cases
         self.hits = 0
         self.misses = 0
+        self.evicted = 0
+        self._size = 0
+        self._filled: deque[tuple[Situation, int]] = deque()
+        """Which event classes of which situations have cases, those first that were filled longest ago."""
         self._situations: dict[tuple[tuple[int, ...], Histories], Situation] = {}
         self._guards: dict[tuple[str, tuple[bool, ...]], Guard | bool] = {}
         self._outside = Situation((), (), layout)
@@ -128,6 +149,9 @@ class StepTable:
         for number, transition in enumerate(self.chart.transitions):
             self._effects["transition", number] = self._compile(transition.on)
 
+    def __len__(self) -> int:
+        return self._size
+
     def start(self, record: Record, event: Event) -> Outcome:
         """What entering the initial states does. ``record`` holds the facts; its situation does not matter."""
         return self.step(self._outside, 0, record, event)
@@ -137,7 +161,7 @@ class StepTable:
 
         :raises StepNeverSettles: eventless transitions go in a circle
         """
-        node = situation.cases[event_class]
+        node = situation.cases.get(event_class)
         while type(node) is Branch:
             node = node.if_true if node.guard(record, event) else node.if_false
         if type(node) is Outcome:
@@ -154,9 +178,14 @@ class StepTable:
         )
 
     def situation(self, states: tuple[int, ...], history: Histories = ()) -> Situation:
-        """The one object that stands for a configuration and its history."""
+        """The object that stands for a configuration and its history: the same as last time, unless that was long ago.
+
+        Connections may still be in one that was given up here, so situations are the same if their ``states`` are.
+        """
         found = self._situations.get((states, history))
         if found is None:
+            if len(self._situations) >= self.max_cases:
+                del self._situations[next(iter(self._situations))]
             found = self._situations[states, history] = Situation(states, history, self.layout)
         return found
 
@@ -177,6 +206,7 @@ class StepTable:
             return answers[guard]
 
         self.misses += 1
+        self._make_room()
         leaf: Outcome | Endless
         try:
             if situation is self._outside:
@@ -186,8 +216,23 @@ class StepTable:
             leaf = self._outcome(trace)
         except NeverSettles:
             leaf = Endless()
-        situation.cases[event_class] = _grown(situation.cases[event_class], path, leaf)
+        known = situation.cases.get(event_class)
+        if known is None:
+            self._filled.append((situation, event_class))
+        situation.cases[event_class] = _grown(known, path, leaf)
+        self._size += 1
         return leaf
+
+    def _make_room(self) -> None:
+        """Give up the cases filled longest ago where the table is full; all of them where there are too many guards."""
+        keep = self.max_cases - 1 if len(self._guards) < MAX_GUARDS else 0
+        while self._size > keep:
+            situation, event_class = self._filled.popleft()
+            gone = _paths(situation.cases.pop(event_class))
+            self._size -= gone
+            self.evicted += gone
+        if not keep:
+            self._guards.clear()  # trees know their guards by identity
 
     def _guard(self, expression: Expression, active: Sequence[int]) -> Guard | bool:
         inside = {name: self.layout.index[name] in active for name, _ in expression.states}
@@ -243,6 +288,18 @@ class StepTable:
             items = [self._payload(value) for value in data]
             return lambda record, event: [make(record, event) for make in items]
         return lambda record, event: data
+
+
+def _paths(root: Node | None) -> int:
+    """How many paths a tree has."""
+    paths, ahead = 0, [root]
+    while ahead:
+        node = ahead.pop()
+        if isinstance(node, Branch):
+            ahead += (node.if_true, node.if_false)
+        else:
+            paths += node is not None
+    return paths
 
 
 def _grown(root: Node | None, path: Path, leaf: Outcome | Endless) -> Node:
