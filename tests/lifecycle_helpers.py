@@ -87,7 +87,6 @@ def assert_nothing_is_kept(lifecycle: ConnectionLifecycle, bus: EventBus) -> Non
     assert connections.records == {}
     assert len(connections.keys) == 0
     assert connections._notes == {}
-    assert connections._moves == {}
     assert len(connections.early) == 0
     assert connections.early._by_key == {}
     assert len(connections._timers) == 0

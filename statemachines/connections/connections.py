@@ -10,7 +10,7 @@ caller carries out.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Literal
 
 from attrs import define, evolve, frozen
@@ -23,16 +23,15 @@ from statemachines.connections.early import EarlyEvents
 from statemachines.connections.keys import CALL_ID, Key, Keys, keys_of
 from statemachines.connections.reaction import Reaction
 from statemachines.connections.state import ConnectionState, state_of
-from statemachines.connections.timers import TimerQueue
+from statemachines.connections.timers import Due, TimerQueue
 from statemachines.errors import DuplicateConnection, StepNeverSettles, UnknownConnection, UnknownDependency, suggestion
 from statemachines.language.definition import Definition
 from statemachines.table.layout import TERMINATION, UNHANDLED
 from statemachines.table.record import Identity, Record, Timer
 from statemachines.table.step import CREATED, DEPENDENCY_MARKED, TIMER_FIRED, Step, Steps
-from statemachines.table.table import Situation
+from statemachines.table.trail import Move
 
 MAX_NOTES = 8
-MAX_MOVES = 3
 MAX_LOST = 100
 
 NOT_ADDRESSED = ("connection.unknown", "connection.phase_changed", "handler.failed", "event.dropped")
@@ -82,15 +81,6 @@ class Stray:
     keys: tuple[str, ...] = ()
 
 
-@frozen
-class Move:
-    """How a connection came into a phase: by which event, or which timer of which state."""
-
-    event_type: str
-    timer: str
-    phase: str
-
-
 class Connections:
     """The connections of one definition, by id and by what else they are known by."""
 
@@ -108,8 +98,6 @@ class Connections:
         self.forgotten: deque[tuple[str, str]] = deque(maxlen=MAX_LOST)
         """The last connections that ended and were forgotten, with the phase they ended in."""
         self._notes: dict[str, tuple[Note, ...]] = {}
-        self._moves: dict[str, tuple[Move, ...]] = {}
-        self._guarded: dict[tuple[Situation, int], bool] = {}
         self.keys = Keys(self.steps, lambda connection_id: self.records[connection_id].ended)
         self._timers = TimerQueue(self._lives)
         self._starts = tuple(
@@ -139,7 +127,8 @@ class Connections:
 
     def moves(self, connection_id: str) -> tuple[Move, ...]:
         """How this connection came to where it is, the latest last."""
-        return self._moves.get(connection_id, ())
+        record = self.records.get(connection_id)
+        return () if record is None else record.trail.moves
 
     def names(self, event_type: str) -> bool:
         """Whether the definition names events of this type."""
@@ -180,6 +169,8 @@ class Connections:
     def receive(self, event: Event, *, at: float, now: float) -> list[Reaction]:
         """Process an event of the bus."""
         connection_id = event.connection_id
+        if connection_id in self.records:
+            return self._arrived(connection_id, event, at, now)
         if connection_id is None:
             keys = self.keys.named_by(event)
             if not keys:
@@ -206,7 +197,11 @@ class Connections:
         event = _linked(Event(DEPENDENCY_MARKED, connection_id, {"dependency": dependency}, timestamp=at), cause)
         if record.ended:
             return [self._finished(record, event)]
-        return self._try(record, event, at, now, lambda: self.steps.mark(record, dependency, event, at=at, now=now))
+        try:
+            step = self.steps.mark(record, dependency, event, at=at, now=now)
+        except StepNeverSettles as error:
+            return self._cut(record, event, error)
+        return self._made(record, step, at, now)
 
     def terminate(
         self, connection_id: str, reason: str | None, *, at: float, now: float, cause: Event | None = None
@@ -219,7 +214,11 @@ class Connections:
         event = _linked(Event(TERMINATION, connection_id, {"reason": reason}, timestamp=at), cause)
         if record.ended:
             return [self._finished(record, event)]
-        return self._try(record, event, at, now, lambda: self.steps.terminate(record, event, at=at, now=now))
+        try:
+            step = self.steps.terminate(record, event, at=at, now=now)
+        except StepNeverSettles as error:
+            return self._cut(record, event, error)
+        return self._made(record, step, at, now)
 
     def next_deadline(self) -> float | None:
         """When :meth:`fire_next` will have something to do."""
@@ -233,8 +232,7 @@ class Connections:
         timer_due = self._timers.next_deadline()
         early_due = self.early.next_deadline()
         if timer_due is not None and timer_due <= now and (early_due is None or timer_due <= early_due):
-            _, _, connection_id, timer = self._timers.pop()
-            return self._due(connection_id, timer, at, now)
+            return self._due(self._timers.pop(), at, now)
         if early_due is not None and early_due <= now:
             return [self._expired(event) for event in self.early.expired(now)]
         return None
@@ -256,46 +254,57 @@ class Connections:
             return [self._finished(record, event)]
         if event.tenant_id is not None and event.tenant_id != identity.tenant_id:
             return [self._foreign(record, event)]
+        bound = self._bind(event, record) if event.call_id is not None or self.keys.declares else None
+        if bound:
+            record = self.records[connection_id]
+        try:
+            step = self.steps.event(record, event, at=at, now=now)
+        except StepNeverSettles as error:
+            reactions = self._cut(record, event, error)
+        else:
+            reactions = self._made(record, step, at, now)
+        return reactions + self._release(connection_id, bound, at, now) if bound else reactions
+
+    def _bind(self, event: Event, record: Record) -> list[Key]:
+        """Let a connection be found by what the event says of it, unless another is."""
         bound: list[Key] = []
         for key in self.keys.told_by(event, record):
             holder = self.keys.living_holder(key)
             if holder is None:
                 bound.append(key)
             else:
-                self._note(connection_id, _taken(event, key, holder))
+                self._note(record.connection_id, _taken(event, key, holder))
         if bound:
-            record = evolve(record, identity=_known_by(identity, bound))
-            self.records[connection_id] = record
-            self.keys.bind(bound, connection_id)
-        reactions = self._try(record, event, at, now, lambda: self.steps.event(record, event, at=at, now=now))
-        return reactions + self._release(connection_id, bound, at, now) if bound else reactions
+            identity = _known_by(record.identity, bound)
+            self.records[record.connection_id] = evolve(record, identity=identity)
+            self.keys.bind(bound, record.connection_id)
+        return bound
 
-    def _try(self, record: Record, event: Event, at: float, now: float, make: Callable[[], Step]) -> list[Reaction]:
-        """Make a step; and if it changed the configuration, those of the events that waited for this."""
-        first = self._step(record, event, now, make)
-        if first.step is None or not first.step.after.deferred or not first.step.changed_configuration:
-            return [first]
-        return [first, *self._send_again(record.connection_id, at, now)]
+    def _cut(self, record: Record, event: Event, error: StepNeverSettles) -> list[Reaction]:
+        self._note(record.connection_id, Note("cut", event.type, str(error)))
+        return [Reaction("failed", event, record.connection_id, error=error)]
 
-    def _step(
-        self, record: Record, event: Event, now: float, make: Callable[[], Step], again: bool = False
-    ) -> Reaction:
-        try:
-            step = make()
-        except StepNeverSettles as error:
-            self._note(record.connection_id, Note("cut", event.type, str(error)))
-            return Reaction("failed", event, record.connection_id, error=error)
-        self.counts.processed += 1
-        if not step.ignored:
+    def _made(self, record: Record, step: Step, at: float, now: float) -> list[Reaction]:
+        """Keep a step; and if it changed the configuration, send those events again that waited for this."""
+        self._keep(record, step, now)
+        reaction = Reaction("step", step.event, record.identity.connection_id, step)
+        if step.after.deferred and step.outcome.moved:
+            return [reaction, *self._send_again(record.connection_id, at, now)]
+        return [reaction]
+
+    def _keep(self, record: Record, step: Step, now: float, again: bool = False) -> None:
+        counts = self.counts
+        counts.processed += 1
+        changed = step.after is not record
+        if changed:
             self._commit(step, now)
         if step.deferral == "deferred":
-            self.counts.deferred += 1
+            counts.deferred += 1
         elif step.deferral == "refused":
-            self.counts.refused += 1
-        elif step.outcome.quiet and (step.ignored or again or event.type == TIMER_FIRED):
-            self.counts.ignored += 1
+            counts.refused += 1
+        elif step.outcome.quiet and (not changed or again or step.event.type == TIMER_FIRED):
+            counts.ignored += 1
         self._note_step(step, record)
-        return Reaction("step", event, record.connection_id, step, again=again)
 
     def _send_again(self, connection_id: str, at: float, now: float) -> Iterator[Reaction]:
         """Send deferred events again, in order; from the first on after each change of configuration."""
@@ -318,24 +327,27 @@ class Connections:
         try:
             step = self.steps.send_again(record, event, at=at, now=now)
         except StepNeverSettles:
-            step = None
+            return None
         if step is None:
             return None
-        made = step
-        return self._step(record, event, now, lambda: made, again=True)
+        self._keep(record, step, now, again=True)
+        return Reaction("step", event, record.connection_id, step, again=True)
 
     def _commit(self, step: Step, now: float) -> None:
-        after = step.after
+        after, before = step.after, step.before
         connection_id = after.identity.connection_id
         self.records[connection_id] = after
-        if step.before is None or step.before.timers is not after.timers:
-            for timer in step.armed:
-                self._timers.arm(timer.deadline, connection_id, timer)
-            fired = 1 if step.event.type == TIMER_FIRED else 0
-            self._timers.cancelled(len(step.cancelled) - fired if step.cancelled else 0)
+        timers, earlier = after.timers, () if before is None else before.timers
+        if timers is not earlier:
+            armed = len(step.outcome.arms)
+            for timer in timers[len(timers) - armed :]:
+                self._timers.arm(timer)
+            cancelled = len(earlier) + armed - len(timers) - step.fired
+            if cancelled:
+                self._timers.cancelled(cancelled)
         if after.situation.final:
             if self.definition.retain > 0:
-                self._timers.arm(now + self.definition.retain, connection_id, None)
+                self._timers.forget(now + self.definition.retain, connection_id)
             else:
                 self._forget(connection_id)
 
@@ -448,25 +460,31 @@ class Connections:
         self._note(record.connection_id, Note("foreign", event.type, str(event.tenant_id)))
         return Reaction("foreign", event, record.connection_id)
 
-    def _due(self, connection_id: str, timer: Timer | None, at: float, now: float) -> list[Reaction]:
+    def _due(self, due: Due, at: float, now: float) -> list[Reaction]:
+        connection_id = due[2]
         record = self.records[connection_id]
-        if timer is None:
+        if not isinstance(due, Timer):
             self._forget(connection_id)
             return []
-        data = {"timer": timer.spec.after.written, "state": self.layout.ids[timer.spec.state]}
+        data = {"timer": due.spec.after.written, "state": self.layout.ids[due.spec.state]}
         event = Event(TIMER_FIRED, connection_id, data, timestamp=at)
-        return self._try(record, event, at, now, lambda: self.steps.fire(record, timer, event, at=at, now=now))
+        try:
+            step = self.steps.fire(record, due, event, at=at, now=now)
+        except StepNeverSettles as error:
+            return self._cut(record, event, error)
+        return self._made(record, step, at, now)
 
     def _forget(self, connection_id: str) -> None:
         record = self.records.pop(connection_id)
         self.forgotten.append((connection_id, record.situation.phase))
         self._notes.pop(connection_id, None)
-        self._moves.pop(connection_id, None)
         self.keys.release(record.identity)
 
-    def _lives(self, connection_id: str, timer: Timer | None) -> bool:
-        record = self.records.get(connection_id)
-        return record is not None and (record.situation.final if timer is None else timer in record.timers)
+    def _lives(self, due: Due) -> bool:
+        record = self.records.get(due[2])
+        if record is None:
+            return False
+        return due in record.timers if isinstance(due, Timer) else record.situation.final
 
     def _refuse_duplicate(self, connection_id: str, keys: list[Key]) -> None:
         record = self.records.get(connection_id)
@@ -486,42 +504,31 @@ class Connections:
                 raise DuplicateConnection(f"connection '{connection_id}' cannot have {shown}: '{holder}' holds it")
 
     def _note(self, connection_id: str, note: Note) -> None:
+        if connection_id not in self.records:  # it may just have ended and been forgotten
+            return
         notes = self._notes.get(connection_id, ())
         self._notes[connection_id] = (*(other for other in notes if other != note), note)[-MAX_NOTES:]
 
     def _note_step(self, step: Step, record: Record) -> None:
         """Keep what may explain later why the connection is where it is."""
-        event, connection_id = step.event, record.connection_id
-        if connection_id not in self.records:
-            return
-        if step.changed_configuration:
-            timer = f"{event.field('timer')} of {event.field('state')}" if event.type == TIMER_FIRED else ""
-            moves = self._moves.get(connection_id, ())
-            self._moves[connection_id] = (*moves, Move(event.type, timer, step.after.situation.phase))[-MAX_MOVES:]
+        event, during, outcome = step.event, step.during, step.outcome
         plan = self.steps.plan(event.type)
-        if step.during.ready == record.ready and step.during.failed == record.failed:
-            if any(rule.ready and not record.ready & rule.bit for rule in plan.dependencies):
-                self._note(connection_id, Note("condition", event.type))
+        if during is record or (during.ready == record.ready and during.failed == record.failed):
+            if plan.readies & ~record.ready:
+                self._note(record.connection_id, Note("condition", event.type))
         else:
-            gone, failed = record.ready & ~step.during.ready, step.during.failed & ~record.failed
-            for name, bit in self.layout.bits.items():
-                if (gone | failed) & bit:
-                    kind: Literal["failed", "lost"] = "failed" if failed & bit else "lost"
-                    self._note(connection_id, Note(kind, event.type, str(event.error or ""), name))
-        if step.outcome.quiet and plan.event_class != UNHANDLED and self._is_guarded(record, plan.event_class):
-            self._note(connection_id, Note("held", event.type))
+            gone, failed = record.ready & ~during.ready, during.failed & ~record.failed
+            if gone | failed:
+                for name, bit in self.layout.bits.items():
+                    if (gone | failed) & bit:
+                        kind: Literal["failed", "lost"] = "failed" if failed & bit else "lost"
+                        self._note(record.connection_id, Note(kind, event.type, str(event.error or ""), name))
+        if outcome.quiet and plan.event_class != UNHANDLED and self._is_guarded(record, plan.event_class):
+            self._note(record.connection_id, Note("held", event.type))
 
     def _is_guarded(self, record: Record, event_class: int) -> bool:
         """Whether a guard, and not the mere lack of a transition, can hold back such an event here."""
-        key = (record.situation, event_class)
-        found = self._guarded.get(key)
-        if found is None:
-            found = self._guarded[key] = any(
-                event_class in self.layout.classes_of(transition)
-                for state in record.situation.states
-                for transition in self.layout.states[state].transitions
-            )
-        return found
+        return any(event_class in self.layout.awaited[state] for state in record.situation.states)
 
 
 def _known_by(identity: Identity, keys: Iterable[Key]) -> Identity:

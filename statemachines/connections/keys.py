@@ -52,6 +52,11 @@ class Keys:
             for name, key in steps.definition.keys.items()
         )
 
+    @property
+    def declares(self) -> bool:
+        """Whether there are keys beside the call id."""
+        return bool(self._declared)
+
     def __len__(self) -> int:
         return len(self._holders)
 

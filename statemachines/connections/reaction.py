@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from attrs import frozen
+from attrs import define
 
 from bus.errors import CausalityLoop
 from bus.event import Event
@@ -14,9 +14,9 @@ from statemachines.table.step import Step
 Kind = Literal["registered", "step", "early", "expired", "unknown", "foreign", "finished", "failed"]
 
 
-@frozen
+@define(eq=False, weakref_slot=False)
 class Reaction:
-    """One input and what came of it.
+    """One input and what came of it. Never assigned to after it is made; not frozen, since each event makes one.
 
     :ivar kind: ``registered`` and ``step`` have a :class:`Step`; ``early``: kept until the connection is registered;
         ``expired``: was early, and nobody came; ``unknown``: no such connection, and nothing to wait for; ``foreign``:

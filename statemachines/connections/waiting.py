@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 from attrs import field, frozen
 
 from bus.names import matches
-from statemachines.connections.connections import MAX_MOVES, Connections, Note, Stray
+from statemachines.connections.connections import Connections, Note, Stray
 from statemachines.connections.guards import ClosedGuard, closed_guards
 from statemachines.connections.keys import CALL_ID, kinds_of
 from statemachines.errors import suggestion
@@ -362,7 +362,7 @@ def _transitions(connections: Connections, record: Record) -> Iterator[tuple[str
 
 def _path(connections: Connections, record: Record) -> Iterator[str]:
     moves = connections.moves(record.connection_id)
-    for move in moves[-MAX_MOVES:]:
+    for move in moves:
         by = f"timer {move.timer}" if move.timer else _BY_HAND.get(move.event_type, move.event_type)
         yield f"{by} led to {move.phase or 'the end'}"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from attrs import frozen
+from attrs import field, frozen
 
 from bus.names import matches, prefixes
 from statemachines.language.definition import After, Definition, History, Invoke, Publish, State, Transition, Trigger
@@ -26,6 +26,13 @@ class TimerSpec:
     state: int
     after: After
     event_class: int
+    fixed_s: float | None = field(init=False, eq=False)
+    """The delay in seconds, if it is the same for every connection and every time."""
+
+    @fixed_s.default
+    def _fixed_s(self) -> float | None:
+        delay = self.after.delay
+        return None if isinstance(delay, str) or self.after.backoff != 1 else delay
 
 
 @frozen(eq=False)
@@ -77,6 +84,11 @@ class Layout:
         patterns = sorted({p for t in self._written_transitions() for p in t.event if not is_done(p)})
         self.event_classes: dict[str, int] = {pattern: number for number, pattern in enumerate(patterns, start=1)}
         number_of_classes = 1 + len(patterns)
+        self.awaited: tuple[frozenset[int], ...] = tuple(
+            frozenset(number for transition in state.transitions for number in self.classes_of(transition))
+            for state in self.states
+        )
+        """For each state, the classes of the events that a transition of it waits for."""
         self.timers: tuple[TimerSpec, ...] = tuple(
             TimerSpec(number, state, after, number_of_classes + number)
             for number, (state, after) in enumerate(

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from itertools import count
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from attrs import define, frozen
+from attrs import define
+
+from statemachines.table.trail import Trail
 
 if TYPE_CHECKING:
     from bus.event import Event
@@ -13,9 +16,12 @@ if TYPE_CHECKING:
     from statemachines.table.table import Situation
 
 
-@frozen(weakref_slot=False)
+@define(weakref_slot=False)
 class Identity:
-    """What a connection is registered with. ``timeouts`` overrides the definition's, in seconds."""
+    """What a connection is registered with. ``timeouts`` overrides the definition's, in seconds.
+
+    Never assigned to after it is made, like a :class:`Record`.
+    """
 
     connection_id: str
     call_id: str | None
@@ -27,15 +33,23 @@ class Identity:
     """The declared keys that it is known by, beside its call id."""
 
 
-@define(eq=False, weakref_slot=False)
-class Timer:
-    """One running timer of one connection; ``deadline`` is on the monotonic clock. Compared by identity.
+class Timer(NamedTuple):
+    """One running timer of one connection; ``deadline`` is on the monotonic clock, ``order`` that of arming.
 
-    Never assigned to after it is made, like a :class:`Record`.
+    A tuple, because it stands in the queue of all timers just as it stands in its record: those due first come first.
     """
 
-    spec: TimerSpec
     deadline: float
+    order: int
+    connection_id: str
+    spec: TimerSpec
+
+
+next_order = count(1).__next__
+"""The order of arming, the same for all connections."""
+
+
+_NO_TRAIL = Trail()
 
 
 @define(eq=False, weakref_slot=False)
@@ -60,6 +74,8 @@ class Record:
     """When facts, configuration or timers last changed; ``since`` is when the configuration did."""
     deferred: tuple[Event, ...] = ()
     """The events that wait for the next change of configuration, in order."""
+    trail: Trail = _NO_TRAIL
+    """How it came to where it is."""
 
     @property
     def connection_id(self) -> str:

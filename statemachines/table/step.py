@@ -19,8 +19,9 @@ from statemachines.errors import UnknownDependency, UnknownTimeout, suggestion
 from statemachines.language.definition import Definition, Trigger
 from statemachines.table.compiling import Guard, Value
 from statemachines.table.layout import Layout, TimerSpec
-from statemachines.table.record import Identity, Record, Timer
+from statemachines.table.record import Identity, Record, Timer, next_order
 from statemachines.table.table import CallEffect, Outcome, StepTable
+from statemachines.table.trail import Trail
 
 DEPENDENCY_MARKED = "dependency.marked"
 TIMER_FIRED = "timer.fired"
@@ -37,7 +38,7 @@ Deferral = Literal["deferred", "refused"]
 class Step:
     """What an event did to a connection.
 
-    ``deferral`` tells whether the event was ``deferred``, or would have been but for too many others (``refused``).
+    ``fired`` tells whether a timer did it. ``deferral`` tells whether the event was ``deferred``, or would have been but for too many others (``refused``).
     ``before`` is None for the registration. ``during`` holds the facts that the guards saw: those after the event, with
     the visits from before. Everything else can be read off these.
     """
@@ -49,6 +50,7 @@ class Step:
     outcome: Outcome
     layout: Layout
     deferral: Deferral | None = None
+    fired: bool = False
 
     @property
     def ignored(self) -> bool:
@@ -58,8 +60,7 @@ class Step:
     @property
     def changed_configuration(self) -> bool:
         """Whether the connection is in another configuration than before."""
-        before, after = self.before, self.after.situation
-        return before is not None and before.situation is not after and before.situation.states != after.states
+        return self.before is not None and self.outcome.moved
 
     def facts(self) -> Iterator[tuple[str, Any]]:
         """The facts that changed: dependencies with ``pending``, ``ready`` or ``failed``, then ``meta.<name>``."""
@@ -144,6 +145,7 @@ class Steps:
         self.table = StepTable(self.layout)
         self._plans: dict[str, Plan] = {}
         self._no_visits = (0,) * len(self.layout.visited)
+        self._no_trail = Trail()
         self._nowhere = self.table.situation(())
         self.blank = Record(
             Identity("", None, None, None, {}, 0.0),
@@ -163,8 +165,11 @@ class Steps:
 
     def register(self, identity: Identity, required: int, event: Event, *, at: float, now: float) -> Step:
         """Enter the initial states. ``at`` is Unix seconds, ``now`` the monotonic clock."""
-        remembered = tuple(identity.metadata.get(name) for name in self.layout.remembered)
+        remembered = self.blank.remembered
+        if identity.metadata:
+            remembered = tuple([identity.metadata.get(name) for name in self.layout.remembered])
         during = Record(identity, self._nowhere, 0, 0, required, remembered, self._no_visits, (), at, at)
+        during.trail = self._no_trail
         outcome = self.table.start(during, event)
         return self._finish(event, None, during, outcome, at, now)
 
@@ -231,9 +236,12 @@ class Steps:
             record.since,
             at,
             record.deferred,
+            record.trail,
         )
         outcome = self.table.step(record.situation, timer.spec.event_class, during, event)
-        return self._finish(event, record, during, outcome, at, now)
+        step = self._finish(event, record, during, outcome, at, now)
+        step.fired = True
+        return step
 
     def terminate(self, record: Record, event: Event, *, at: float, now: float) -> Step:
         """Go to the first final state of the top level, or, if there is none, leave all states."""
@@ -336,7 +344,12 @@ class Steps:
         if outcome.disarms and timers:
             timers = tuple([timer for timer in timers if timer.spec.state not in outcome.disarms])
         if outcome.arms:
-            timers += tuple([Timer(spec, now + self._delay(during, visits, spec)) for spec in outcome.arms])
+            connection_id = during.identity.connection_id
+            for spec in outcome.arms:
+                delay = spec.fixed_s
+                if delay is None:
+                    delay = self._delay(during, visits, spec)
+                timers += (new_timer(Timer, (now + delay, next_order(), connection_id, spec)),)
         situation = outcome.situation
         after = _blank(Record)
         after.identity = during.identity
@@ -347,10 +360,15 @@ class Steps:
         after.remembered = during.remembered
         after.visits = visits
         after.timers = timers
-        stays = before is not None and (before.situation is situation or before.situation.states == situation.states)
-        after.since = during.since if stays else at
         after.updated_at = at
         after.deferred = during.deferred
+        if before is None or not outcome.moved:
+            after.since = during.since
+            after.trail = during.trail
+        else:
+            after.since = at
+            timer = f"{event.field('timer')} of {event.field('state')}" if event.type == TIMER_FIRED else ""
+            after.trail = during.trail.then(event.type, timer, situation.phase)
         return Step(event, before, during, after, outcome, self.layout)
 
     def _delay(self, record: Record, visits: tuple[int, ...], spec: TimerSpec) -> float:
@@ -366,7 +384,8 @@ class Steps:
         return min(delay * backoff**repeated, math.inf if spec.after.max_delay is None else spec.after.max_delay)
 
 
-# Two records are made for most events, and filling a blank one costs half of what a constructor of so many arguments does.
+new_timer = tuple.__new__  # what NamedTuple would call, without the call around it
+# Two records are made for most events, and to fill a blank one costs half of a constructor with so many arguments.
 _blank = object.__new__
 
 
@@ -383,6 +402,7 @@ def _with_facts(record: Record, ready: int, failed: int, remembered: tuple[Any, 
     told.since = record.since
     told.updated_at = at
     told.deferred = record.deferred
+    told.trail = record.trail
     return told
 
 

@@ -79,7 +79,8 @@ class Outcome:
     ``exited`` and ``entered`` are states, ``transitions`` numbers of ``Chart.transitions``, each in the order that it
     happened. ``quiet`` means that no transition was taken, ``handled`` that one was for the event itself. The timers of
     the states in ``disarms`` end, those in ``arms`` begin; likewise what is invoked, by ``cancels`` and ``invokes``.
-    ``visits`` says which counts go up by one (True) or back to 0 (False), in order.
+    ``visits`` says which counts go up by one (True) or back to 0 (False), in order. ``moved`` tells whether other
+    states are active afterwards.
     """
 
     situation: Situation
@@ -94,6 +95,7 @@ class Outcome:
     cancels: tuple[int, ...]
     invokes: tuple[InvokeSpec, ...]
     visits: tuple[tuple[int, bool], ...]
+    moved: bool
     has_effects: bool = field(init=False)
     """Whether anything is to be carried out."""
 
@@ -213,7 +215,7 @@ class StepTable:
                 trace = self.chart.start(decide)
             else:
                 trace = self.chart.step(situation.states, situation.history, event_class, decide)
-            leaf = self._outcome(trace)
+            leaf = self._outcome(trace, situation)
         except NeverSettles:
             leaf = Endless()
         known = situation.cases.get(event_class)
@@ -242,7 +244,7 @@ class StepTable:
             guard = self._guards[key] = self.compiler.guard(expression, inside)
         return guard
 
-    def _outcome(self, trace: Trace) -> Outcome:
+    def _outcome(self, trace: Trace, before: Situation) -> Outcome:
         def numbers(kind: str) -> tuple[int, ...]:
             return tuple(number for happened, number in trace.happenings if happened == kind)
 
@@ -268,6 +270,7 @@ class StepTable:
                 for number, state in enumerate(visited)
                 if into in (state, self.layout.parent[state])
             ),
+            moved=before.states != trace.states,
         )
 
     def _compile(self, actions: tuple[Action, ...]) -> tuple[Effect, ...]:
