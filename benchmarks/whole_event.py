@@ -1,7 +1,7 @@
 """From a published event to its effects, and a registration, beside the least that a program could do by hand.
 
-By hand is a slotted class whose ``send`` does one dictionary look-up and one assignment: no bus, no guards, no facts, no
-timers, no effects. What phasebus is allowed to cost is a multiple of that, because it means the same on any machine.
+By hand is a slotted class whose ``send`` does one dictionary look-up and one assignment: no bus, no guards, no facts,
+no timers, no effects. What phasebus is allowed to cost is a multiple of that, because it means the same on any machine.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from time import perf_counter
-from typing import Any
+from typing import Any, ClassVar
 
 import anyio
 
@@ -27,7 +27,7 @@ class ByHand:
 
     __slots__ = ("state",)
 
-    table = {(state, "go"): following for state, following in (("a", "b"), ("b", "a"))}
+    table: ClassVar = {("a", "go"): "b", ("b", "go"): "a"}
 
     def __init__(self) -> None:
         self.state = "a"

@@ -163,12 +163,16 @@ class FanOut:
 
     def has_listener(self, event_type: str, connection_id: str | None) -> bool:
         """Whether anybody would hear such an event."""
-        route = self.routes.find(self.topics.of(event_type), connection_id)
-        return (
-            not route.empty
-            or any(reactor.names(event_type) for reactor in self.reactors)
-            or bool(self.waiters and self.waiters.find(route.patterns, connection_id))
-        )
+        topic = self._known_topics.get(event_type) or self.topics.of(event_type)
+        route = topic.route
+        if route is None or self.routes.own:
+            route = self.routes.find(topic, connection_id)
+        if route.inline or route.queued:
+            return True
+        for reactor in self.reactors:
+            if reactor.names(event_type):
+                return True
+        return bool(self._waiting and self.waiters.find(route.patterns, connection_id))
 
     def pass_unheard(self, event_type: str, connection_id: str | None, make: Callable[[], Event] | None) -> None:
         """Count an event that nobody hears, and keep what makes it for those who subscribe too late."""

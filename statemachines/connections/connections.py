@@ -34,7 +34,7 @@ from statemachines.table.trail import Move
 MAX_NOTES = 8
 MAX_LOST = 100
 
-NOT_ADDRESSED = ("connection.unknown", "connection.phase_changed", "handler.failed", "event.dropped")
+NOT_ADDRESSED = frozenset(("connection.unknown", "connection.phase_changed", "handler.failed", "event.dropped"))
 """News about connections, told by phasebus itself: never an unknown connection's event."""
 
 
@@ -99,7 +99,7 @@ class Connections:
         """The last connections that ended and were forgotten, with the phase they ended in."""
         self._notes: dict[str, tuple[Note, ...]] = {}
         self.keys = Keys(self.steps, lambda connection_id: self.records[connection_id].ended)
-        self._timers = TimerQueue(self._lives)
+        self._timers = TimerQueue()
         self._starts = tuple(
             (trigger.event, True if trigger.when is None else self.steps.table.compiler.guard(trigger.when))
             for trigger in definition.starts_on
@@ -219,6 +219,11 @@ class Connections:
         except StepNeverSettles as error:
             return self._cut(record, event, error)
         return self._made(record, step, at, now)
+
+    def earliest(self) -> float | None:
+        """When something may be due, at the earliest: what is cancelled meanwhile counts."""
+        timer, early = self._timers.earliest(), self.early.next_deadline()
+        return early if timer is None or (early is not None and early < timer) else timer
 
     def next_deadline(self) -> float | None:
         """When :meth:`fire_next` will have something to do."""
@@ -342,9 +347,10 @@ class Connections:
             armed = len(step.outcome.arms)
             for timer in timers[len(timers) - armed :]:
                 self._timers.arm(timer)
-            cancelled = len(earlier) + armed - len(timers) - step.fired
-            if cancelled:
-                self._timers.cancelled(cancelled)
+            if len(earlier) + armed > len(timers) + (step.fired is not None):
+                for timer in earlier:
+                    if timer not in timers and timer is not step.fired:
+                        self._timers.cancel(timer)
         if after.situation.final:
             if self.definition.retain > 0:
                 self._timers.forget(now + self.definition.retain, connection_id)
@@ -476,15 +482,11 @@ class Connections:
 
     def _forget(self, connection_id: str) -> None:
         record = self.records.pop(connection_id)
+        for timer in record.timers:
+            self._timers.cancel(timer)
         self.forgotten.append((connection_id, record.situation.phase))
         self._notes.pop(connection_id, None)
         self.keys.release(record.identity)
-
-    def _lives(self, due: Due) -> bool:
-        record = self.records.get(due[2])
-        if record is None:
-            return False
-        return due in record.timers if isinstance(due, Timer) else record.situation.final
 
     def _refuse_duplicate(self, connection_id: str, keys: list[Key]) -> None:
         record = self.records.get(connection_id)

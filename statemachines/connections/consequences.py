@@ -5,9 +5,7 @@ The lifecycle carries these out on a bus, the simulation feeds them back to itse
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
-from attrs import frozen
+from attrs import define, frozen
 
 from bus.event import Event
 from statemachines.connections.reaction import Reaction
@@ -19,7 +17,7 @@ PHASE_CHANGED = "connection.phase_changed"
 UNKNOWN = "connection.unknown"
 
 
-@frozen
+@define(eq=False, weakref_slot=False)
 class Publication:
     """An event to publish, not built before somebody listens. ``number`` tells the publications of a step apart."""
 
@@ -28,12 +26,13 @@ class Publication:
     number: int
     effect: PublishEffect | None = None
 
-    def build(self, lifecycle: str) -> Event:
-        """The event. Its id says which step caused it, so the same effect twice is recognised as one.
+    def build(self) -> Event:
+        """The event, linked to its cause. Its id says which step it is of: the same effect twice is known as one.
 
         An event that starts a connection makes two steps: the registration, then its own.
         """
         step, identity = self.step, self.step.after.identity
+        lifecycle = step.layout.definition.name
         data = self._phase_change() if self.effect is None else self.effect.data(step.during, step.event)
         return Event(
             self.event_type,
@@ -43,6 +42,8 @@ class Publication:
             call_id=identity.call_id,
             tenant_id=identity.tenant_id,
             timestamp=step.after.updated_at,
+            causation_id=step.event.id,
+            causation_depth=step.event.causation_depth + 1,
         )
 
     def _phase_change(self) -> dict[str, object]:
@@ -65,7 +66,7 @@ class News:
     own_registration: bool = False
 
 
-@frozen
+@define(eq=False, weakref_slot=False)
 class HookCall:
     """A hook to start."""
 
@@ -73,12 +74,17 @@ class HookCall:
     step: Step
 
 
-@frozen
+@define(eq=False, weakref_slot=False)
 class InvokeCall:
     """A coroutine to start, that runs while its state is active."""
 
     spec: InvokeSpec
     step: Step
+
+    @property
+    def name(self) -> str:
+        """Of the hook that it is."""
+        return self.spec.invoke.call
 
 
 @frozen
@@ -92,22 +98,27 @@ class Failure:
 Consequence = Publication | News | HookCall | InvokeCall | Failure
 
 
-def consequences(reaction: Reaction, received: Event | None) -> Iterator[Consequence]:
+def consequences(reaction: Reaction, received: Event | None) -> list[Consequence]:
     """What follows from a reaction, in order. ``received`` is the bus's event that led to it, if one did."""
     step = reaction.step
+    found: list[Consequence] = []
     if reaction.kind == "registered" and reaction.event is not received:
-        yield News(reaction.event, received or reaction.event, own_registration=True)
+        found.append(News(reaction.event, received or reaction.event, own_registration=True))
     elif reaction.error is not None:
-        yield Failure(reaction.event, reaction.error)
+        found.append(Failure(reaction.event, reaction.error))
     if step is not None:
-        for number, effect in enumerate(step.outcome.effects):
+        number = 0
+        for effect in step.outcome.effects:
             if isinstance(effect, CallEffect):
-                yield HookCall(effect.name, step)
+                found.append(HookCall(effect.name, step))
             else:
-                yield Publication(effect.event_type, step, number, effect)
-        yield from (InvokeCall(spec, step) for spec in step.outcome.invokes)
+                found.append(Publication(effect.event_type, step, number, effect))
+            number += 1
+        for spec in step.outcome.invokes:
+            found.append(InvokeCall(spec, step))
         if step.changed_configuration:
-            yield Publication(PHASE_CHANGED, step, len(step.outcome.effects))
+            found.append(Publication(PHASE_CHANGED, step, number))
+    return found
 
 
 def unknown_news(event: Event) -> News:

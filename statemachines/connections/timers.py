@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from heapq import heapify, heappop, heappush
 
 from statemachines.table.record import Timer, next_order
@@ -18,17 +17,20 @@ _COMPACT_ABOVE = 64
 class TimerQueue:
     """Timers by deadline; those due at the same time in the order they were armed.
 
-    Arming and cancelling cost O(log n) and O(1). Cancelled timers are dropped when they come up, or together once they
-    are more than half of the heap, so memory follows the number of living ones.
+    Arming costs O(log n), cancelling a place in a set. Cancelled timers are dropped when they come up, or together once
+    they are more than half of the heap: so memory follows the number of living ones, and each is dropped in O(log n)
+    over time. Deadlines are on the monotonic clock, so nothing here notices when the wall clock jumps.
     """
 
-    def __init__(self, lives: Callable[[Due], bool]) -> None:
-        self._lives = lives
+    __slots__ = ("_cancelled", "_heap")
+
+    def __init__(self) -> None:
         self._heap: list[Due] = []
-        self._cancelled = 0
+        self._cancelled: set[int] = set()
+        """The orders of arming of those in the heap that live no longer."""
 
     def __len__(self) -> int:
-        return len(self._heap) - self._cancelled
+        return len(self._heap) - len(self._cancelled)
 
     def arm(self, timer: Timer) -> None:
         """Let a timer be due at its deadline."""
@@ -38,13 +40,14 @@ class TimerQueue:
         """Let a connection be forgotten at ``deadline``."""
         heappush(self._heap, (deadline, next_order(), connection_id, None))
 
-    def cancelled(self, number: int) -> None:
-        """Note that so many timers in the heap live no longer."""
-        self._cancelled += number
-        if self._cancelled > _COMPACT_ABOVE and self._cancelled * 2 > len(self._heap):
-            self._heap = [due for due in self._heap if self._lives(due)]
+    def cancel(self, timer: Timer) -> None:
+        """Let a timer that was armed, and has not come up, never be due."""
+        cancelled = self._cancelled
+        cancelled.add(timer.order)
+        if len(cancelled) > _COMPACT_ABOVE and len(cancelled) * 2 > len(self._heap):
+            self._heap = [due for due in self._heap if due[1] not in cancelled]
             heapify(self._heap)
-            self._cancelled = 0
+            cancelled.clear()
 
     def earliest(self) -> float | None:
         """When the next one is due, which may be cancelled: a look at the heap and no more."""
@@ -52,10 +55,9 @@ class TimerQueue:
 
     def next_deadline(self) -> float | None:
         """When the next living one is due; None if there is none."""
-        heap = self._heap
-        while heap and not self._lives(heap[0]):
-            heappop(heap)
-            self._cancelled = max(0, self._cancelled - 1)
+        heap, cancelled = self._heap, self._cancelled
+        while cancelled and heap[0][1] in cancelled:
+            cancelled.discard(heappop(heap)[1])
         return heap[0][0] if heap else None
 
     def pop(self) -> Due:

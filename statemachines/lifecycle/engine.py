@@ -21,7 +21,8 @@ import anyio
 from attrs import evolve
 
 from bus.bus import EventBus
-from bus.causality import MAX_CAUSATION_DEPTH, as_handler_of, caused_by
+from bus.causality import MAX_CAUSATION_DEPTH as _DEEPEST
+from bus.causality import as_handler_of, caused_by
 from bus.errors import PhasebusError
 from bus.event import Event
 from bus.handlers import is_failure
@@ -62,6 +63,7 @@ class Engine:
         self.definition = definition
         self.connections = Connections(definition)
         self.layout = self.connections.layout
+        self._plan = self.connections.steps.plan
         self.hooks: dict[str, Hook] = {}
         self.invocations = Invocations(bus, definition.name, self.hooks)
         self.watchers = Watchers()
@@ -136,16 +138,18 @@ class Engine:
                 if reaction.kind in ("unknown", "expired"):
                     self._tell_unknown(reaction)
                 continue
-            if step is not None and step.ignored:
-                continue
             connection_id = reaction.connection_id or ""
-            if step is not None and (step.outcome.cancels or step.outcome.invokes):
+            if step is None:
+                self._follow(connection_id, consequences(reaction, received))
+                continue
+            before, outcome = step.before, step.outcome
+            if step.after is before:
+                continue
+            if outcome.cancels or outcome.invokes:
                 self._invoke(connection_id, step)
-            if step is None or step.before is None or step.changed_configuration or step.outcome.has_effects:
-                items = list(consequences(reaction, received))
-                if items:
-                    self._outbox(connection_id).items.extend(items)
-            if step is not None and self.watchers.any_for(connection_id):
+            if before is None or outcome.moved or outcome.has_effects:
+                self._follow(connection_id, consequences(reaction, received))
+            if self.watchers.any_for(connection_id):
                 self._tell_watchers(step)
         self._reschedule()
 
@@ -153,12 +157,12 @@ class Engine:
 
     def names(self, event_type: str) -> bool:
         """Whether the definition names events of this type."""
-        return self.connections.names(event_type)
+        return self._plan(event_type).named
 
     def receive(self, event: Event) -> None:
         """Make the step of an event. Called by the bus inside its fan-out."""
         try:
-            if self._is_own_news(event):
+            if (self._outboxes or event.type in NOT_ADDRESSED) and self._is_own_news(event):
                 return
             at, now = self.times()
             reactions = self.connections.receive(event, at=at, now=now)
@@ -212,6 +216,36 @@ class Engine:
                 self._carry_out_later(reaction.connection_id)
         self._next_known = self.connections.next_deadline()
 
+    def _follow(self, connection_id: str, items: list[Consequence]) -> None:
+        """Let the connection's outbox have what follows; unless it is empty, and nobody hears any of this either."""
+        if connection_id in self._outboxes or self._any_matters(connection_id, items):
+            if items:
+                self._outbox(connection_id).items.extend(items)
+            return
+        for item in items:
+            if isinstance(item, Publication):
+                self._bus.pass_unheard(item.event_type, connection_id, item.build)
+            elif isinstance(item, News):
+                self._bus.pass_unheard(item.event.type, connection_id, partial(caused_by, item.event, item.cause))
+            elif isinstance(item, HookCall):
+                self._call(connection_id, item.name, item.step.event)
+            elif isinstance(item, InvokeCall):
+                self.invocations.begin(item.step, item.spec)
+
+    def _any_matters(self, connection_id: str, items: list[Consequence]) -> bool:
+        """Whether to carry these out would be more than to count them."""
+        has_listener = self._bus.has_listener
+        for item in items:
+            if isinstance(item, Publication):
+                if has_listener(item.event_type, connection_id) or item.step.event.causation_depth >= _DEEPEST:
+                    return True
+            elif isinstance(item, News):
+                if has_listener(item.event.type, connection_id) or item.cause.causation_depth >= _DEEPEST:
+                    return True
+            elif isinstance(item, Failure) or item.name in self.hooks:
+                return True
+        return False
+
     def _tell_watchers(self, step: Step) -> None:
         record, before = step.after, step.before
         changed = (
@@ -231,9 +265,9 @@ class Engine:
             self._bus.pass_unheard(UNKNOWN)
 
     def _reschedule(self) -> None:
-        deadline = self.connections.next_deadline()
-        if deadline is not None and (self._next_known is None or deadline < self._next_known):
-            self._next_known = deadline
+        known, earliest = self._next_known, self.connections.earliest()
+        if earliest is not None and (known is None or earliest < known):
+            self._next_known = self.connections.next_deadline()
             self._rescheduled.set()
             self._rescheduled = anyio.Event()
 
@@ -300,8 +334,7 @@ class Engine:
     async def _carry_out_item(self, key: str, outbox: Outbox, item: Consequence) -> None:
         match item:
             case Publication(event_type=event_type, step=step):
-                build = partial(item.build, self.definition.name)
-                await self._publish(outbox, event_type, step.after.identity.connection_id, build, step.event)
+                await self._publish(outbox, event_type, key, item.build, step.event)
             case News(event=event, cause=cause):
                 await self._publish(outbox, event.type, event.connection_id, lambda: event, cause)
             case HookCall(name=name, step=step):
@@ -315,8 +348,8 @@ class Engine:
         self, outbox: Outbox, event_type: str, connection_id: str | None, build: Callable[[], Event], cause: Event
     ) -> None:
         """Publish as a handler of ``cause`` would: linked to it, and never waiting for a queue."""
-        if not self._bus.has_listener(event_type, connection_id) and cause.causation_depth < MAX_CAUSATION_DEPTH:
-            self._bus.pass_unheard(event_type, connection_id, lambda: caused_by(build(), cause))
+        if not self._bus.has_listener(event_type, connection_id) and cause.causation_depth < _DEEPEST:
+            self._bus.pass_unheard(event_type, connection_id, partial(_linked, build, cause))
             return
         with as_handler_of(self._bus, cause):
             try:
@@ -385,3 +418,7 @@ class Engine:
         if self._quiet is not None:
             self._quiet.set()
             self._quiet = None
+
+
+def _linked(build: Callable[[], Event], cause: Event) -> Event:
+    return caused_by(build(), cause)

@@ -35,7 +35,8 @@ class Invocation:
         self.spec = spec
         self.step = step
         self.event = event
-        self.scope = anyio.CancelScope()
+        self.scope: anyio.CancelScope | None = None
+        """What it runs in, once it has begun."""
 
 
 class Invocations:
@@ -74,7 +75,10 @@ class Invocations:
             # Somebody outside may be doing it, and tell by the same events how it went.
             self._warn(spec.invoke.call)
         else:
-            self._workers.start_soon(self._run, invocation, name=f"phasebus: invoked {spec.invoke.call}")
+            invocation.scope = anyio.CancelScope()
+            self._workers.start_soon(
+                self._run, invocation, invocation.scope, name=f"phasebus: invoked {spec.invoke.call}"
+            )
 
     def cancel_all(self) -> None:
         """Cancel every one."""
@@ -83,7 +87,7 @@ class Invocations:
 
     def _cancel(self, key: tuple[str, InvokeSpec]) -> None:
         invocation = self._current.pop(key, None)
-        if invocation is not None:
+        if invocation is not None and invocation.scope is not None:
             invocation.scope.cancel()
 
     def _warn(self, name: str) -> None:
@@ -91,18 +95,18 @@ class Invocations:
             self._missing.add(name)
             logger.warning("%s invokes '%s', but none is registered: lifecycle.hook('%s')", self._lifecycle, name, name)
 
-    async def _run(self, invocation: Invocation) -> None:
+    async def _run(self, invocation: Invocation, scope: anyio.CancelScope) -> None:
         invoke = invocation.spec.invoke
         result: Any = None
         error: BaseException | None = None
-        with invocation.scope:
+        with scope:
             try:
                 result = await self._call(invocation)
             except BaseException as raised:
                 if not is_failure(raised):
                     raise
                 error = raised
-        if invocation.scope.cancel_called:
+        if scope.cancel_called:
             return
         key = (invocation.step.after.connection_id, invocation.spec)
         if self._current.get(key) is invocation:

@@ -204,7 +204,7 @@ class Simulation:
     def _carry_out(self, consequence: Publication | News | HookCall | InvokeCall | Failure) -> None:
         match consequence:
             case Publication(step=step):
-                self._publish_own(consequence.build(self.definition.name), step.event)
+                self._publish_own(consequence.build(), step.event)
             case News(event=event, cause=cause, own_registration=own_registration):
                 self._publish_own(event, cause, come_back=not own_registration)
             case HookCall(name=name, step=step):

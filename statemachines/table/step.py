@@ -38,9 +38,9 @@ Deferral = Literal["deferred", "refused"]
 class Step:
     """What an event did to a connection.
 
-    ``fired`` tells whether a timer did it. ``deferral`` tells whether the event was ``deferred``, or would have been but for too many others (``refused``).
     ``before`` is None for the registration. ``during`` holds the facts that the guards saw: those after the event, with
-    the visits from before. Everything else can be read off these.
+    the visits from before. ``deferral`` tells whether the event was ``deferred``, or would have been but for too many
+    others (``refused``); ``fired`` is the timer whose step it is. Everything else can be read off these.
     """
 
     event: Event
@@ -50,7 +50,7 @@ class Step:
     outcome: Outcome
     layout: Layout
     deferral: Deferral | None = None
-    fired: bool = False
+    fired: Timer | None = None
 
     @property
     def ignored(self) -> bool:
@@ -240,7 +240,7 @@ class Steps:
         )
         outcome = self.table.step(record.situation, timer.spec.event_class, during, event)
         step = self._finish(event, record, during, outcome, at, now)
-        step.fired = True
+        step.fired = timer
         return step
 
     def terminate(self, record: Record, event: Event, *, at: float, now: float) -> Step:
