@@ -230,9 +230,12 @@ class EventBus:
         except TypeError as error:
             raise InvalidEvent(str(type), None, str(error).replace("Event.__init__() ", "")) from None
 
-    def has_listener(self, event_type: str, connection_id: str | None = None) -> bool:
-        """Whether anybody would hear such an event: if not, it need not be built (:meth:`pass_unheard`)."""
-        return self._fan_out.has_listener(event_type, connection_id)
+    def has_listener(self, event_type: str, connection_id: str | None = None, besides: Reactor | None = None) -> bool:
+        """Whether anybody ``besides`` this reactor would hear such an event.
+
+        If not, it need not be built (:meth:`pass_unheard`).
+        """
+        return self._fan_out.has_listener(event_type, connection_id, besides)
 
     def pass_unheard(
         self, event_type: str, connection_id: str | None = None, make: Callable[[], Event] | None = None

@@ -161,8 +161,8 @@ class FanOut:
             dropped.append((event, inbox))
         await self._follow_up(event, route, dropped)
 
-    def has_listener(self, event_type: str, connection_id: str | None) -> bool:
-        """Whether anybody would hear such an event."""
+    def has_listener(self, event_type: str, connection_id: str | None, besides: Reactor | None = None) -> bool:
+        """Whether anybody ``besides`` this reactor would hear such an event."""
         topic = self._known_topics.get(event_type) or self.topics.of(event_type)
         route = topic.route
         if route is None or self.routes.own:
@@ -170,7 +170,7 @@ class FanOut:
         if route.inline or route.queued:
             return True
         for reactor in self.reactors:
-            if reactor.names(event_type):
+            if reactor is not besides and reactor.names(event_type):
                 return True
         return bool(self._waiting and self.waiters.find(route.patterns, connection_id))
 

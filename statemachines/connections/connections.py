@@ -155,7 +155,7 @@ class Connections:
         :raises UnknownDependency: a name that the definition does not declare
         :raises UnknownTimeout: a timeout that the definition does not have
         """
-        keys = self.keys.given_by(metadata or {})
+        keys = self.keys.given_by(metadata) if metadata else []
         self._refuse_duplicate(connection_id, keys if call_id is None else [(CALL_ID, call_id), *keys])
         required = self._required(dependencies)
         self.steps.check_timeouts(timeouts)
@@ -400,6 +400,8 @@ class Connections:
         self.keys.bind(keys, connection_id)
         for event in first:
             reactions += self._arrived(connection_id, event, at, now)
+        if not len(self.early):
+            return reactions
         return reactions + self._release(connection_id, [("connection_id", connection_id), *keys], at, now)
 
     def _release(self, connection_id: str, keys: Iterable[Key], at: float, now: float) -> list[Reaction]:
@@ -424,7 +426,7 @@ class Connections:
             identity.connection_id,
             {
                 "call_id": identity.call_id,
-                "dependencies": [name for name, bit in self.layout.bits.items() if required & bit],
+                "dependencies": list(self.layout.named(required)),
             },
             call_id=identity.call_id,
             tenant_id=identity.tenant_id,

@@ -40,9 +40,11 @@ class ConnectionState:
 def state_of(record: Record, layout: Layout) -> ConnectionState:
     """The record as callers see it."""
     identity = record.identity
-    remembered = {
-        name: value for name, value in zip(layout.remembered, record.remembered, strict=True) if value is not None
-    }
+    ready = record.ready
+    metadata = dict(identity.metadata)
+    for name, value in zip(layout.remembered, record.remembered, strict=True):
+        if value is not None:
+            metadata[name] = value
     return ConnectionState(
         id=identity.connection_id,
         call_id=identity.call_id,
@@ -50,9 +52,9 @@ def state_of(record: Record, layout: Layout) -> ConnectionState:
         phase=record.situation.phase,
         configuration=record.situation.configuration,
         dependencies={name: dependency_status(record, bit) for name, bit in layout.bits.items()},
-        ready_conditions={name: bool(record.ready & bit) for name, bit in layout.bits.items() if record.required & bit},
+        ready_conditions={name: ready & layout.bits[name] != 0 for name in layout.named(record.required)},
         created_at=identity.created_at,
         updated_at=record.updated_at,
-        metadata={**identity.metadata, **remembered},
+        metadata=metadata,
         ended=record.ended,
     )

@@ -240,7 +240,9 @@ class Engine:
                 if has_listener(item.event_type, connection_id) or item.step.event.causation_depth >= _DEEPEST:
                     return True
             elif isinstance(item, News):
-                if has_listener(item.event.type, connection_id) or item.cause.causation_depth >= _DEEPEST:
+                # A lifecycle does not hear of its own registrations.
+                besides = self if item.own_registration else None
+                if has_listener(item.event.type, connection_id, besides) or item.cause.causation_depth >= _DEEPEST:
                     return True
             elif isinstance(item, Failure) or item.name in self.hooks:
                 return True

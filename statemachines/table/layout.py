@@ -14,6 +14,9 @@ from statemachines.language.names import is_done
 UNHANDLED = 0
 """The event class of everything that no transition names."""
 
+MAX_NAMED = 1_000
+"""So many sets of dependencies are kept with their names."""
+
 TERMINATION = "termination.requested"
 """The event of ``terminate_connection``; ``data.reason`` is the reason."""
 
@@ -69,6 +72,7 @@ class Layout:
 
         self.dependencies: tuple[str, ...] = tuple(definition.dependencies)
         self.bits: dict[str, int] = {name: 1 << number for number, name in enumerate(self.dependencies)}
+        self._named: dict[int, tuple[str, ...]] = {}
         self.required_by_default: int = sum(
             self.bits[name] for name, dependency in definition.dependencies.items() if dependency.required
         )
@@ -114,6 +118,15 @@ class Layout:
             if found is not None:
                 return found
         return UNHANDLED
+
+    def named(self, bits: int) -> tuple[str, ...]:
+        """The dependencies of these bits, in the order declared."""
+        found = self._named.get(bits)
+        if found is None:
+            found = tuple(name for name, bit in self.bits.items() if bits & bit)
+            if len(self._named) < MAX_NAMED:
+                self._named[bits] = found
+        return found
 
     def classes_of(self, transition: Transition) -> list[int]:
         """The event classes that a transition matches."""
