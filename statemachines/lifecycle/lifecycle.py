@@ -44,6 +44,8 @@ class LifecycleStatistics:
     :ivar connections: connections known now, ended ones that are retained included
     :ivar hits: steps that the table knew
     :ivar misses: steps that python-statemachine was asked for
+    :ivar cases: paths through guards that the table holds now; there is a limit
+    :ivar evicted: paths that were given up to make room for others
     :ivar unevaluated: guards and values that could not be evaluated
     """
 
@@ -59,6 +61,8 @@ class LifecycleStatistics:
     connections: int
     hits: int
     misses: int
+    cases: int
+    evicted: int
     unevaluated: int
 
 
@@ -323,6 +327,8 @@ class ConnectionLifecycle:
             connections=len(self._connections.records),
             hits=table.hits,
             misses=table.misses,
+            cases=len(table),
+            evicted=table.evicted,
             unevaluated=table.compiler.failures,
         )
 
