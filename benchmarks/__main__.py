@@ -17,14 +17,19 @@ from rich.table import Table
 from benchmarks.measuring import Report, Scale, wanted, written
 
 NAMES = (
+    "one_step",
     "table_step",
+    "cold",
+    "growth",
     "connection_memory",
+    "million",
     "bus_inline",
     "bus_queued",
     "bus_parts",
     "bus_scaling",
     "whole_event",
     "whole_call",
+    "timer_lateness",
     "polling",
 )
 

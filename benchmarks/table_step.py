@@ -104,16 +104,17 @@ def reports(scale: Scale) -> list[Report]:
 
 def check(walk: Walk) -> None:
     """Assert that both sides are in the same configuration after each event."""
-    steps, record = _start(walk)
+    steps, record = start(walk)
     machine, model = plain_machines(walk.definition)()
     for event, answers in (*walk.way_there, *walk.circle):
         record = steps.event(record, event, at=0.0, now=0.0).after
-        _answer(model, answers)
+        answer(model, answers)
         machine.send(token(event.type))
         assert set(machine.configuration_values) == set(record.situation.configuration)
 
 
-def _start(walk: Walk) -> tuple[Steps, Record]:
+def start(walk: Walk) -> tuple[Steps, Record]:
+    """A connection that was just registered."""
     steps = Steps(walk.definition)
     identity = Identity("conn", None, None, None, {}, 0.0)
     created = Event(CREATED, "conn")
@@ -122,7 +123,7 @@ def _start(walk: Walk) -> tuple[Steps, Record]:
 
 def _warm(walk: Walk) -> tuple[Steps, Record]:
     """A connection that has gone round once, so that every case of the circle is in the table."""
-    steps, record = _start(walk)
+    steps, record = start(walk)
     for event, _ in (*walk.way_there, *walk.circle):
         record = steps.event(record, event, at=0.0, now=0.0).after
     return steps, record
@@ -167,7 +168,7 @@ def _lookups(walk: Walk, number: int) -> Callable[[], float]:
 def _sends(walk: Walk, number: int) -> Callable[[], float]:
     machine, model = plain_machines(walk.definition)()
     for event, answers in walk.way_there:
-        _answer(model, answers)
+        answer(model, answers)
         machine.send(token(event.type))
     circle = [(token(event.type), answers) for event, answers in walk.circle]
     rounds = max(1, number // len(circle))
@@ -176,7 +177,7 @@ def _sends(walk: Walk, number: int) -> Callable[[], float]:
         took = 0.0
         for _ in range(rounds):
             for token, answers in circle:
-                _answer(model, answers)
+                answer(model, answers)
                 began = perf_counter()
                 machine.send(token)
                 took += perf_counter() - began
@@ -246,6 +247,7 @@ def token(event_type: str) -> str:
     return "on_" + str(event_type).replace(".", "_")
 
 
-def _answer(model: PlainModel, answers: Mapping[str, bool]) -> None:
+def answer(model: PlainModel, answers: Mapping[str, bool]) -> None:
+    """Let the guards of a machine answer so."""
     for name, answer in answers.items():
         setattr(model, name, answer)

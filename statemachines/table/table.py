@@ -227,14 +227,22 @@ class StepTable:
 
     def _make_room(self) -> None:
         """Give up the cases filled longest ago where the table is full; all of them where there are too many guards."""
-        keep = self.max_cases - 1 if len(self._guards) < MAX_GUARDS else 0
-        while self._size > keep:
-            situation, event_class = self._filled.popleft()
-            gone = _paths(situation.cases.pop(event_class))
-            self._size -= gone
-            self.evicted += gone
-        if not keep:
-            self._guards.clear()  # trees know their guards by identity
+        if len(self._guards) >= MAX_GUARDS:
+            self.clear()
+            self._guards.clear()  # only now: trees know their guards by identity
+        while self._size >= self.max_cases:
+            self._evict()
+
+    def clear(self) -> None:
+        """Give up every case."""
+        while self._filled:
+            self._evict()
+
+    def _evict(self) -> None:
+        situation, event_class = self._filled.popleft()
+        gone = _paths(situation.cases.pop(event_class))
+        self._size -= gone
+        self.evicted += gone
 
     def _guard(self, expression: Expression, active: Sequence[int]) -> Guard | bool:
         inside = {name: self.layout.index[name] in active for name, _ in expression.states}
