@@ -19,7 +19,7 @@ GUARDS = (0, 1, 10, 50)
 def reports(scale: Scale) -> list[Report]:
     """One report for each of the four."""
     events = scale(2_000, 20)
-    rounds = scale(15, 2)
+    rounds = scale(9, 2)
 
     def report(name: str, sizes: tuple[int, ...], make: Callable[[int], Callable[[], float]]) -> Report:
         sides = [Side(f"{size:,} {name}", make(size)) for size in sizes]

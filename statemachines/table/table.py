@@ -30,7 +30,7 @@ from statemachines.table.layout import InvokeSpec, Layout, TimerSpec
 from statemachines.table.record import Record
 
 MAX_CASES = 50_000
-"""So many paths through guards are remembered in all: some 50 MB, and far more than any definition seen so far has."""
+"""So many paths through guards are remembered in all: some 40 MB, and far more than any definition seen so far has."""
 
 MAX_GUARDS = 10_000
 """So many guards are kept compiled: one for each outcome of the ``In`` tests in it."""
