@@ -7,20 +7,23 @@ a tenant, its place in every index, and what it needs to say why it waits.
 from __future__ import annotations
 
 import logging
+import sys
 import tracemalloc
 from collections.abc import Callable, Iterator
 from functools import cache
 from typing import Any
 
+from attrs import evolve
 from xstate_statemachine import SyncInterpreter
 
 from benchmarks.by_hand import EVENTS, HandWrittenCall, Log, transitions_machine, xstate_machine
-from benchmarks.measuring import Comparison, Report, Scale, Side, measure
+from benchmarks.measuring import Comparison, Limit, Report, Scale, Side, measure
 from benchmarks.table_step import plain_machines, token
 from bus import Event
 from statemachines import load_definition
 from statemachines.connections.connections import Connections
 
+LIVE_AT_MOST = 400.0
 FIRST, DATA = EVENTS[0]
 """The event that each call has had."""
 
@@ -46,7 +49,10 @@ def reports(scale: Scale) -> list[Report]:
     )
     logging.disable(logging.WARNING)
     try:
-        return [measure(comparison, scale(3, 1))]
+        report = measure(comparison, scale(3, 1))
+        ids = sum(map(sys.getsizeof, next(_ids(1))))
+        limit = Limit("a live connection with its timer, beyond its two ids", report.cost - ids, LIVE_AT_MOST, "bytes")
+        return [evolve(report, limits=(limit,))]
     finally:
         logging.disable(logging.NOTSET)
 

@@ -34,6 +34,8 @@ from statemachines.table.trail import Move
 MAX_NOTES = 8
 MAX_LOST = 100
 
+_NOTHING: Mapping[str, Any] = {}
+
 NOT_ADDRESSED = frozenset(("connection.unknown", "connection.phase_changed", "handler.failed", "event.dropped"))
 """News about connections, told by phasebus itself: never an unknown connection's event."""
 
@@ -163,7 +165,7 @@ class Connections:
         declared = tuple(key for key in keys if key[0] != CALL_ID)
         if call_id is None:
             call_id = next((str(value) for kind, value in keys if kind == CALL_ID), None)
-        identity = Identity(connection_id, call_id, tenant_id, own_timeouts, metadata or {}, at, declared)
+        identity = Identity(connection_id, call_id, tenant_id, own_timeouts, metadata or _NOTHING, at, declared)
         return self._admit(identity, required, self._created(identity, required, cause), (), at, now)
 
     def receive(self, event: Event, *, at: float, now: float) -> list[Reaction]:
@@ -376,7 +378,7 @@ class Connections:
         call_id = event.call_id or _text(event.field("call_id"))
         taken = None if call_id is None else self.keys.living_holder((CALL_ID, call_id))
         tenant_id = event.tenant_id or _text(event.field("tenant_id"))
-        identity = Identity(connection_id, call_id if taken is None else None, tenant_id, None, {}, at)
+        identity = Identity(connection_id, call_id if taken is None else None, tenant_id, None, _NOTHING, at)
         try:
             created = event if event.type == CREATED else self._created(identity, required, event)
         except CausalityLoop as error:

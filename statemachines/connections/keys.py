@@ -39,7 +39,8 @@ class Keys:
         compiler = steps.table.compiler
         self._blank = steps.blank
         self._ended = ended
-        self._holders: dict[Key, str] = {}
+        self._holders: dict[str, dict[str | int, str]] = {}
+        """By kind and value: a pair of both for each connection would weigh more than all the rest."""
         self._declared = tuple(
             _Declared(
                 name,
@@ -58,15 +59,17 @@ class Keys:
         return bool(self._declared)
 
     def __len__(self) -> int:
-        return len(self._holders)
+        return sum(len(holders) for holders in self._holders.values())
 
     def holder(self, key: Key) -> str | None:
         """The connection that holds a key, an ended one that is retained included."""
-        return self._holders.get(key)
+        kind, value = key
+        holders = self._holders.get(kind)
+        return None if holders is None else holders.get(value)
 
     def living_holder(self, key: Key) -> str | None:
         """The living connection that holds a key."""
-        holder = self._holders.get(key)
+        holder = self.holder(key)
         return None if holder is None or self._ended(holder) else holder
 
     def named_by(self, event: Event) -> list[Key]:
@@ -103,14 +106,14 @@ class Keys:
 
     def bind(self, keys: Iterable[Key], connection_id: str) -> None:
         """Let a connection be found by these."""
-        for key in keys:
-            self._holders[key] = connection_id
+        for kind, value in keys:
+            self._holders.setdefault(kind, {})[value] = connection_id
 
     def release(self, identity: Identity) -> None:
         """A connection is forgotten: nobody finds it any more."""
-        for key in keys_of(identity):
-            if self._holders.get(key) == identity.connection_id:
-                del self._holders[key]
+        for kind, value in keys_of(identity):
+            if self.holder((kind, value)) == identity.connection_id:
+                del self._holders[kind][value]
 
 
 def keys_of(identity: Identity) -> list[Key]:
