@@ -82,7 +82,7 @@ class FanOut:
                 if crowded:
                     self._refuse_if_full(event, route)
                 dropped = self._hand_out(event, topic, route, now)
-                if dropped or self.reactors:
+                if dropped is not None:
                     await self._follow_up(event, route, dropped)
                     return
             else:  # what _hand_out does where nobody is but inline handlers
@@ -176,10 +176,15 @@ class FanOut:
 
     def pass_unheard(self, event_type: str, connection_id: str | None, make: Callable[[], Event] | None) -> None:
         """Count an event that nobody hears, and keep what makes it for those who subscribe too late."""
-        topic = self.topics.of(event_type)
+        topic = self._known_topics.get(event_type) or self.topics.of(event_type)
         topic.counted_as.count += 1
         if self.recent is not None and make is not None:
-            self.recent.keep(topic, connection_id, make, perf_counter_ns())
+            kept = topic.last.get(connection_id)
+            if kept is None:
+                self.recent.keep(topic, connection_id, make, perf_counter_ns())
+            else:
+                kept.event = make
+                kept.published_ns = perf_counter_ns()
 
     def _must_wait(self, event: Event, route: Route) -> bool:
         for inbox in route.queued:
@@ -197,7 +202,10 @@ class FanOut:
                 raise refusal
 
     def _hand_out(self, event: Event, topic: Topic, route: Route, now: int) -> Drops | None:
-        """Hand the event to every queue, waiter and reactor at once. Never waits, and never raises."""
+        """Hand the event to every queue, waiter and reactor at once. Never waits, and never raises.
+
+        Returns what was dropped for it; None if nothing was, and no reactor has anything to carry out.
+        """
         topic.counted_as.count += 1
         recent = self.recent
         if recent is not None:
@@ -219,7 +227,8 @@ class FanOut:
             for waiter in self.waiters.find(route.patterns, event.connection_id):
                 waiter.offer(event)
         for reactor in self.reactors:
-            reactor.receive(event)
+            if reactor.receive(event) and dropped is None:
+                dropped = []
         return dropped
 
     async def _send_when_there_is_room(self, event: Event, topic: Topic) -> None:

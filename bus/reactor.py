@@ -18,11 +18,11 @@ class Reactor(Protocol):
     def names(self, event_type: str) -> bool:
         """Whether events of this type can matter here: if so, they have a listener."""
 
-    def receive(self, event: Event) -> None:
-        """Take note of an event. Never waits and never raises."""
+    def receive(self, event: Event) -> bool:
+        """Take note of an event; whether anything follows from it, to be carried out. Never waits and never raises."""
 
     async def carry_out(self, event: Event) -> None:
-        """Publish what followed from an event just received. Must bear being cancelled at any point."""
+        """Publish what followed from an event, if anything did. Must bear being cancelled at any point."""
 
     def take_over(self, event: Event) -> None:
         """The publisher was cancelled: carry out what is left in a task of your own. Never waits and never raises."""

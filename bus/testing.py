@@ -82,9 +82,10 @@ class Recorder:
         """Every event is worth recording, so it has a listener."""
         return True
 
-    def receive(self, event: Event) -> None:
+    def receive(self, event: Event) -> bool:
         """Record it."""
         self.events.append(event)
+        return False
 
     async def carry_out(self, event: Event) -> None:
         """Nothing follows from recording."""

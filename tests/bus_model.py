@@ -245,13 +245,14 @@ class Model:
     def names(self, event_type: str) -> bool:
         return True
 
-    def receive(self, event: Event) -> None:
+    def receive(self, event: Event) -> bool:
         self.published.append(event)
         self._keep(event)
         for subscriber in self.subscribers:
             subscriber.offered(event)
         for wait in self.waits:
             wait.offered(event)
+        return False
 
     async def carry_out(self, event: Event) -> None:
         pass

@@ -311,8 +311,9 @@ class _Listener:
     def names(self, event_type: str) -> bool:
         return True
 
-    def receive(self, event: Event) -> None:
+    def receive(self, event: Event) -> bool:
         self._heard.events.append(event)
+        return True
 
     async def carry_out(self, event: Event) -> None:
         await checkpoint()

@@ -159,19 +159,22 @@ class Engine:
         """Whether the definition names events of this type."""
         return self._plan(event_type).named
 
-    def receive(self, event: Event) -> None:
-        """Make the step of an event. Called by the bus inside its fan-out."""
+    def receive(self, event: Event) -> bool:
+        """Make the step of an event; whether effects are to be carried out. Called by the bus inside its fan-out."""
+        connection_id = event.connection_id
         try:
             if (self._outboxes or event.type in NOT_ADDRESSED) and self._is_own_news(event):
-                return
+                return connection_id in self._outboxes
             at, now = self.times()
             reactions = self.connections.receive(event, at=at, now=now)
             self.react(reactions, event)
-            if event.connection_id is None and reactions and reactions[0].connection_id in self._outboxes:
+            if connection_id is None and reactions and reactions[0].connection_id in self._outboxes:
                 self._found[id(event)] = reactions[0].connection_id
+                return True
         except Exception as error:
             logger.exception("%s could not process %s", self.definition.name, event.type)
-            self._outbox(event.connection_id or "").items.append(Failure(event, error))
+            self._outbox(connection_id or "").items.append(Failure(event, error))
+        return (connection_id or "") in self._outboxes
 
     async def carry_out(self, event: Event) -> None:
         """Publish what followed from an event. Called by the bus after its fan-out."""
