@@ -12,6 +12,7 @@ from statemachines.language.names import nearest
 
 # A wheel carries the definitions inside the package; a checkout has them beside it.
 _INSIDE = "definitions"
+_FRAGMENTS = "fragments"
 _BESIDE = Path(__file__).resolve().parents[2] / "definitions"
 
 
@@ -23,12 +24,10 @@ def find_definition(name_or_path: str | Path) -> Path:
     >>> find_definition("whatsapp_call").name
     'whatsapp_call.yaml'
     """
-    if isinstance(name_or_path, Path) or _looks_like_a_path(name_or_path):
+    if isinstance(name_or_path, Path) or looks_like_a_path(name_or_path):
         return Path(name_or_path)
-    for folder in _folders():
-        file = folder / name_or_path / f"{name_or_path}.yaml"
-        if file.is_file():
-            return file
+    if (file := shipped_file(name_or_path)) is not None:
+        return file
     if os.path.exists(name_or_path):
         return Path(name_or_path)
     known = shipped_definitions()
@@ -45,7 +44,28 @@ def shipped_definitions() -> list[str]:
     return sorted(names)
 
 
-def _looks_like_a_path(text: str) -> bool:
+def shipped_file(name: str) -> Path | None:
+    """The file of the shipped definition or fragment of that name."""
+    for folder in _folders():
+        for file in (folder / name / f"{name}.yaml", folder / _FRAGMENTS / f"{name}.yaml"):
+            if file.is_file():
+                return file
+    return None
+
+
+def shipped_names() -> list[str]:
+    """The names of the definitions and fragments that ship with phasebus, sorted."""
+    fragments = {file.stem for folder in _folders() for file in (folder / _FRAGMENTS).glob("*.yaml")}
+    return sorted(fragments.union(shipped_definitions()))
+
+
+def library_of(file: Path) -> Path:
+    """The folder of all shipped definitions in which a shipped file lies."""
+    return next(folder for folder in _folders() if file.is_relative_to(folder))
+
+
+def looks_like_a_path(text: str) -> bool:
+    """Whether ``text`` is a path, and not the name of something shipped."""
     return not text or "\0" in text or "/" in text or os.sep in text or bool(Path(text).suffix)
 
 

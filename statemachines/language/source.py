@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from attrs import Factory, define, field, frozen
+from attrs import Factory, define, evolve, field, frozen
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
@@ -31,11 +31,17 @@ Location = tuple[str | int, ...]
 
 @frozen
 class Place:
-    """Where a value begins: line and column from 1, and its raw text when it is a scalar on one line."""
+    """Where a value begins: line and column from 1, and its raw text when it is a scalar on one line.
+
+    What a file took over from another one keeps that file's ``path``, and ``takers`` says which lines asked for it,
+    the nearest first.
+    """
 
     line: int
     column: int
     raw: str | None = None
+    path: str | None = None
+    takers: tuple[str, ...] = ()
 
     def at(self, offset: int | None) -> tuple[int, int]:
         """The place ``offset`` characters into the value; of its beginning, quote included, with None."""
@@ -43,29 +49,63 @@ class Place:
             return self.line, self.column
         return self.line, self.column + _raw_offset(self.raw, offset)
 
+    @property
+    def taken(self) -> str:
+        """Who took this over from its file, for the end of a message."""
+        return f" (taken over by {', by '.join(self.takers)})" if self.takers else ""
+
 
 @frozen
 class Source:
-    """A YAML file as plain data: None if it could not be read at all, and then ``problems`` says why."""
+    """A YAML file as plain data: None if it could not be read at all, and then ``problems`` says why.
+
+    ``folder`` is where the files that it names lie; a text has none. ``complete`` is false when one that it takes a
+    part from is missing or wrong, and ``fragment`` true for a file that only holds parts for others.
+    """
 
     path: str
     data: Any = None
     problems: tuple[Problem, ...] = ()
     broken: frozenset[Location] = frozenset()
     readable: bool = True
+    folder: Path | None = None
+    complete: bool = True
+    fragment: bool = False
     _values: Mapping[Location, Place] = field(factory=dict, repr=False)
     _keys: Mapping[Location, Place] = field(factory=dict, repr=False)
 
     def position(self, location: Location, *, key: bool = False, offset: int | None = None) -> tuple[int, int]:
         """Line and column of the value at ``location`` (or of its key), or of the nearest thing around it."""
+        return self.place(location, key=key).at(offset if location in self._values else None)
+
+    def place(self, location: Location, *, key: bool = False) -> Place:
+        """Where the value at ``location`` stands (or its key), or the nearest thing around it."""
         if key and location in self._keys:
-            return self._keys[location].at(None)
-        here = location
-        while here not in self._values:
-            if not here:
-                return 1, 1
-            here = here[:-1]
-        return self._values[here].at(offset if here == location else None)
+            return self._keys[location]
+        while location not in self._values:
+            if not location:
+                return Place(1, 1)
+            location = location[:-1]
+        return self._values[location]
+
+    def line_of(self, location: Location, *, key: bool = False) -> str:
+        """``line 5``, or ``line 5 of shared.yaml`` for what another file holds."""
+        place = self.place(location, key=key)
+        elsewhere = place.path is not None and place.path != self.path
+        return f"line {place.line} of {place.path}" if elsewhere else f"line {place.line}"
+
+    def part(self, location: Location) -> Source:
+        """What stands at ``location`` as a source of its own, with the places that it has in this file."""
+        depth = len(location)
+        data = self.data
+        for step in location:
+            data = data[step]
+
+        def inside(places: Mapping[Location, Place]) -> dict[Location, Place]:
+            return {at[depth:]: place for at, place in places.items() if at[:depth] == location}
+
+        broken = frozenset(at[depth:] for at in self.broken if at[:depth] == location)
+        return evolve(self, data=data, problems=(), broken=broken, values=inside(self._values), keys=inside(self._keys))
 
     def problem(
         self,
@@ -76,18 +116,22 @@ class Source:
         key: bool = False,
         offset: int | None = None,
     ) -> Problem:
-        """A :class:`Problem` of this file at ``location``."""
+        """A :class:`Problem` at ``location``: of this file, or of the one that this part was taken from."""
+        place = self.place(location, key=key)
         line, column = self.position(location, key=key, offset=offset)
-        return Problem(self.path, line, column, severity, message)
+        return Problem(place.path or self.path, line, column, severity, message + place.taken)
 
     def is_broken(self, location: Location) -> bool:
         """Whether a part at or around ``location`` was refused by the reader, so that it is reported already."""
         return any(location[:length] in self.broken for length in range(len(location) + 1))
 
 
-def read_file(path: str | Path) -> Source:
-    """Read a YAML file; a missing, unreadable or too large one is a problem like any other."""
-    name = str(path)
+def read_file(path: str | Path, called: str | None = None) -> Source:
+    """Read a YAML file; a missing, unreadable or too large one is a problem like any other.
+
+    Its problems call it by its path, unless it is ``called`` something else.
+    """
+    name = called or str(path)
     try:
         with Path(path).open("rb") as file:
             content = file.read(MAX_BYTES + 1)
@@ -98,18 +142,21 @@ def read_file(path: str | Path) -> Source:
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         return _unreadable(name, f"the file cannot be read ({reason}): check the path and its permissions")
-    return read_yaml(content, name)
+    return read_yaml(content, name, Path(path).parent)
 
 
-def read_yaml(content: str | bytes, path: str) -> Source:
-    """Read YAML text, or UTF-8 bytes, into plain data with positions. Never raises on bad input."""
+def read_yaml(content: str | bytes, path: str, folder: Path | None = None) -> Source:
+    """Read YAML text, or UTF-8 bytes, into plain data with positions. Never raises on bad input.
+
+    ``path`` is what its problems call it; ``folder`` is where files lie that it names.
+    """
     if len(content) > MAX_BYTES or (isinstance(content, str) and len(content.encode("utf-8", "replace")) > MAX_BYTES):
         return _unreadable(path, f"the file is larger than the limit of 1 MiB ({MAX_BYTES} bytes): split it")
     text, wrong = read_text(content)
     wrong = wrong or misplaced_character(text)
     if wrong is not None:
         return _unreadable(path, wrong.message, wrong.line, wrong.column)
-    reader = _Reader(path, text)
+    reader = _Reader(path, text, folder)
     try:
         reader.run()
     except _Stop:
@@ -157,9 +204,10 @@ class _Frame:
 class _Reader:
     """Turns the parser's events into data, noting every place and everything refused."""
 
-    def __init__(self, path: str, text: str) -> None:
+    def __init__(self, path: str, text: str, folder: Path | None) -> None:
         self.path = path
         self.text = text
+        self.folder = folder
         self.line = 1
         self.problems: list[Problem] = []
         self.broken: set[Location] = set()
@@ -175,6 +223,7 @@ class _Reader:
             self.data,
             tuple(self.problems),
             frozenset(self.broken),
+            folder=self.folder,
             values=self.values,
             keys=self.keys,
         )

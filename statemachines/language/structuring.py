@@ -239,11 +239,13 @@ def class_hook(
     unknown: Callable[[str], str | None] = lambda key: None,
     hooks: Mapping[str, Hook] | None = None,
     given: str | None = None,
+    also: Collection[str] = (),
 ) -> Hook:
     """A hook for an attrs class: a mapping with that class's keys, none missing and none unknown.
 
     ``unknown`` may word the refusal of a key better than "unknown key"; ``hooks`` structure single fields their
-    own way. The field ``given`` is no key of the file: its value comes as ``GIVEN``, as a state's name does.
+    own way. The field ``given`` is no key of the file: its value comes as ``GIVEN``, as a state's name does. Keys that
+    the file may have ``also`` are for others to read, and are passed by here.
     """
     overrides: dict[str, Any] = {name: override(struct_hook=hook) for name, hook in (hooks or {}).items()}
     build = make_dict_structure_fn(
@@ -257,7 +259,7 @@ def class_hook(
         known = {given: value[GIVEN]} if given else {}
         value = {key: part for key, part in value.items() if key != GIVEN}
         faults = Faults()
-        check_keys(value, fields, faults, unknown)
+        check_keys(value, (*fields, *also), faults, unknown)
         missing = [name for name, required in fields.items() if required and name not in value]
         for name in missing:
             faults.add(f"the key '{name}' is missing", key=True, whole=True)

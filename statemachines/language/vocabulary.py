@@ -44,6 +44,10 @@ from statemachines.language.structuring import (
     structure_number,
 )
 
+OF_A_FILE = ("extends", "fragment")
+OF_A_STATE = ("include",)
+"""Keys that ``composition`` has followed before anything is structured."""
+
 _MISPLACED = {
     "event": "'event' belongs inside ready_on, lost_on or failed_on, as in ready_on: {event: …, when: …}",
     "when": "'when' belongs inside ready_on, lost_on or failed_on, as in ready_on: {event: …, when: …}",
@@ -108,12 +112,13 @@ def _definition_hook(converter: Converter) -> Hook:
             "timeouts": _structure_timeouts,
             "version": _structure_version,
         },
+        also=OF_A_FILE,
     )
 
 
 def _state_hook(converter: Converter) -> Hook:
     hooks = {"transitions": _transitions_hook(converter), "defer": structure_heard}
-    return class_hook(converter, State, hooks=hooks, given="id")
+    return class_hook(converter, State, hooks=hooks, given="id", also=OF_A_STATE)
 
 
 def _states_hook(converter: Converter) -> Hook:

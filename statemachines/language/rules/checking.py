@@ -29,6 +29,9 @@ def check_rules(
     """
     placed = Placed(definition, source, ignorable=_IGNORABLE, rules=frozenset(RULES))
     found = _Found(placed, _Faulty.of(faulty))
+    if source.fragment:
+        found.run("part", _NOT_OF_A_FRAGMENT)
+        return found.problems
     found.run("part")
     ran: set[Needs] = {"part"}
     if not faulty:
@@ -44,6 +47,17 @@ def check_rules(
     return found.problems
 
 
+# A fragment may speak of what only those have who include from it.
+_NOT_OF_A_FRAGMENT = frozenset(
+    {
+        "initial-state",
+        "unknown-target",
+        "unknown-timeout",
+        "unknown-name",
+        "unknown-state-of-property",
+        "end-never-comes",
+    }
+)
 _IGNORABLE = frozenset(name for name, rule in RULES.items() if rule.ignorable)
 
 
@@ -61,10 +75,10 @@ class _Found:
     def has_errors(self) -> bool:
         return any(problem.severity == "error" for problem in self.problems)
 
-    def run(self, needs: Needs) -> None:
-        """Run the rules that need no more than this."""
+    def run(self, needs: Needs, besides: Collection[str] = ()) -> None:
+        """Run the rules that need no more than this, those ``besides`` left out."""
         for rule in RULES.values():
-            if rule.needs == needs:
+            if rule.needs == needs and rule.name not in besides:
                 self._add(rule, rule.check(self.placed))
 
     def idle_ignores(self, ran: Collection[Needs]) -> tuple[Ignored, ...]:
@@ -80,8 +94,10 @@ class _Found:
             if ignored is not None:
                 self._used.add(ignored)
                 continue
-            place = source.position(found.location, key=found.key, offset=found.offset)
-            self.problems.append(Problem(source.path, *place, rule.severity, found.message, rule.name))
+            problem = source.problem(
+                found.location, found.message, severity=rule.severity, key=found.key, offset=found.offset
+            )
+            self.problems.append(evolve(problem, rule=rule.name))
 
 
 @frozen

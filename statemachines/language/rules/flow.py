@@ -151,10 +151,10 @@ def _holds_whenever(earlier: Transition, later: Transition) -> bool:
 
 
 def _shadowed(placed: Placed, moved: PlacedTransition, first: PlacedTransition, why: str) -> Finding:
-    line, _ = placed.source.position(first.at)
+    line = placed.source.line_of(first.at)
     what = "timer never fires" if moved.timer else "transition is never taken"
     cure = "guard that one, or remove this" if moved.timer else "put this one first, guard that one, or remove this"
-    return Finding(moved.at, f"this {what}: the one on line {line} {why}: {cure}", key=moved.timer)
+    return Finding(moved.at, f"this {what}: the one on {line} {why}: {cure}", key=moved.timer)
 
 
 def is_unguarded(transition: Transition) -> bool:

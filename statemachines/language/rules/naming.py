@@ -100,14 +100,14 @@ def duplicate_id(placed: Placed) -> Iterator[Finding]:
     first: dict[str, Location] = {}
     for found in placed.states:
         if found.state.id in first:
-            line, _ = placed.source.position(first[found.state.id], key=True)
-            message = f"duplicate state '{found.state.id}' (first on line {line}): ids are unique in the whole chart"
+            line = placed.source.line_of(first[found.state.id], key=True)
+            message = f"duplicate state '{found.state.id}' (first on {line}): ids are unique in the whole chart"
             yield Finding(found.at, message, key=True)
         first.setdefault(found.state.id, found.at)
     for _, history, at in placed.histories:
         if history.id in first:
-            line, _ = placed.source.position(first[history.id], key=True)
-            message = f"'{history.id}' is already something else on line {line}: ids are unique in the whole chart"
+            line = placed.source.line_of(first[history.id], key=True)
+            message = f"'{history.id}' is already something else on {line}: ids are unique in the whole chart"
             yield Finding(at, message, key=True)
         first.setdefault(history.id, at)
 
