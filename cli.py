@@ -160,21 +160,21 @@ def simulate(
 ) -> int:
     """Run a scenario, or recorded events, on a virtual clock: minutes pass in no time.
 
-    SCENARIO is a path, or the name of one that ships with the definition. Status 1 if an expectation fails.
+    SCENARIO is a path, or the name of an example in the definition, or of a scenario that lies beside it. Status 1 if
+    an expectation fails.
 
     \b
     phasebus simulate whatsapp_call happy_call
     phasebus simulate my_call.yaml incident.scenario.yaml --json
     phasebus simulate my_call.yaml --events recording.jsonl --until 60s
     """
-    from statemachines.simulation.library import find_scenario, scenarios_of
+    from statemachines.simulation.library import open_scenario, scenario_names
     from statemachines.simulation.recording import run_events
-    from statemachines.simulation.scenario_file import load_scenario
     from statemachines.simulation.simulator import Simulation, run_scenario
 
     loaded = _load(definition)
     if (scenario is None) == (events is None):
-        known = ", ".join(scenarios_of(definition))
+        known = ", ".join(scenario_names(definition, loaded))
         hint = f" {definition} comes with the scenarios {known}." if known else ""
         raise click.UsageError(f"Give a SCENARIO or --events, and not both.{hint}")
     end = None if until is None else _duration("--until", until)
@@ -183,7 +183,7 @@ def simulate(
     output = _output(as_json, payloads, simulation.awaited)
     problems: list[str] = []
     if scenario is not None:
-        summary = run_scenario(simulation, load_scenario(find_scenario(definition, scenario), loaded), end)
+        summary = run_scenario(simulation, open_scenario(definition, loaded, scenario), end)
     else:
         assert events is not None
         with click.open_file(events, "rb") as lines:

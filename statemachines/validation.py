@@ -9,8 +9,10 @@ from attrs import frozen
 
 from statemachines.errors import DefinitionError, Problem
 from statemachines.language import find_definition, load_definition, read_file
+from statemachines.language.composition import compose
 from statemachines.language.definition import Definition
 from statemachines.language.loading import check_source
+from statemachines.simulation.examples import check_examples
 from statemachines.simulation.library import SUFFIX
 from statemachines.simulation.scenario_file import check_scenario
 from statemachines.table.truth import truth_of
@@ -47,7 +49,8 @@ def validate_paths(paths: Iterable[str | Path]) -> Report:
                 problems += _check(file)
         except DefinitionError as error:
             problems += error.problems
-    return Report(tuple(problems), files)
+    # What several files take over from one that is wrong is wrong in one place.
+    return Report(tuple(dict.fromkeys(problems)), files)
 
 
 def _files(path: str | Path) -> Iterator[Path]:
@@ -65,7 +68,9 @@ def _check(file: Path) -> Iterable[Problem]:
     source = read_file(file)
     if file.name.endswith(SUFFIX):
         return check_scenario(source, _definition_beside(file))[1]
-    return check_source(source, truth_of)[1]
+    source = compose(source)
+    definition, problems = check_source(source, truth_of)
+    return problems if definition is None else [*problems, *check_examples(source, definition)]
 
 
 def _definition_beside(scenario: Path) -> Definition | None:

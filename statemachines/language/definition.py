@@ -161,7 +161,10 @@ class Property:
 
 @frozen
 class Definition:
-    """A whole lifecycle definition, checked: made by :func:`~statemachines.load_definition`, immutable."""
+    """A whole lifecycle definition, checked: made by :func:`~statemachines.load_definition`, immutable.
+
+    Of ``examples`` this package knows only that each is a mapping or a path: scenarios are ``simulation``'s to read.
+    """
 
     name: str
     states: tuple[State, ...]
@@ -176,6 +179,7 @@ class Definition:
     keys: Mapping[str, Remembered] = Factory(dict)
     properties: Mapping[str, Property] = Factory(dict)
     ignore: Mapping[str, str] = Factory(dict)
+    examples: Mapping[str, Any] = Factory(dict)
 
     def walk(self) -> Iterator[State]:
         """All states in document order."""

@@ -110,6 +110,7 @@ def _definition_hook(converter: Converter) -> Hook:
             "retain": structure_duration,
             "early": structure_duration,
             "timeouts": _structure_timeouts,
+            "examples": _structure_examples,
             "version": _structure_version,
         },
         also=OF_A_FILE,
@@ -316,6 +317,17 @@ def _structure_timeouts(value: Any, _: Any) -> Mapping[str, float]:
             timeouts[name] = _structure_positive(duration)
     faults.check()
     return timeouts
+
+
+def _structure_examples(value: Any, _: Any) -> Mapping[str, Any]:
+    if not isinstance(value, dict):
+        raise Wrong(f"must map names to scenarios, as in {{good_call: {{steps: […]}}}}, not {describe(value)}")
+    faults = Faults()
+    for name, scenario in value.items():
+        if not isinstance(scenario, dict | str):
+            faults.add(f"must be a scenario or the path of one, not {describe(scenario)}", name)
+    faults.check()
+    return value
 
 
 def _structure_positive(value: Any, _: Any = None) -> float:

@@ -1,11 +1,16 @@
-"""Scenarios by name: those that lie beside their definition."""
+"""Scenarios by name: those that a definition carries as its examples, and those that lie beside it."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 from statemachines.errors import DefinitionError, Problem, suggestion
 from statemachines.language import find_definition
+from statemachines.language.definition import Definition
+from statemachines.simulation.examples import load_example
+from statemachines.simulation.scenario import Scenario
+from statemachines.simulation.scenario_file import load_scenario
 
 SUFFIX = ".scenario.yaml"
 
@@ -15,10 +20,25 @@ def scenarios_of(definition: str | Path) -> list[str]:
     return sorted(path.name.removesuffix(SUFFIX) for path in _folder(definition).glob(f"*{SUFFIX}"))
 
 
-def find_scenario(definition: str | Path, name_or_path: str | Path) -> Path:
+def scenario_names(definition: str | Path, loaded: Definition) -> list[str]:
+    """The names of all scenarios that come with a definition: its examples, and those beside it."""
+    return list(dict.fromkeys([*loaded.examples, *scenarios_of(definition)]))
+
+
+def open_scenario(definition: str | Path, loaded: Definition, name_or_path: str) -> Scenario:
+    """A scenario by its path, or by the name of an example of the definition, or of one that lies beside it.
+
+    :raises DefinitionError: there is none, and the message has the nearest name; or it is wrong
+    """
+    if name_or_path in loaded.examples and not Path(name_or_path).is_file():
+        return load_example(find_definition(definition), loaded, name_or_path)
+    return load_scenario(find_scenario(definition, name_or_path, loaded.examples), loaded)
+
+
+def find_scenario(definition: str | Path, name_or_path: str | Path, examples: Iterable[str] = ()) -> Path:
     """The path of a scenario: a path as it is, or the name of one that lies beside the definition.
 
-    :raises DefinitionError: there is none; the message has the nearest name
+    :raises DefinitionError: there is none; the message has the nearest name, that of one of its ``examples`` included
     """
     path = Path(name_or_path)
     if path.is_file():
@@ -26,10 +46,10 @@ def find_scenario(definition: str | Path, name_or_path: str | Path) -> Path:
     beside = _folder(definition) / f"{name_or_path}{SUFFIX}"
     if beside.is_file():
         return beside
-    known = scenarios_of(definition)
+    known = [*examples, *scenarios_of(definition)]
     message = f"no such scenario{suggestion(str(name_or_path), known)}"
     if known:
-        message += f"; {definition} comes with {', '.join(known)}"
+        message += f"; {definition} comes with {', '.join(dict.fromkeys(known))}"
     raise DefinitionError([Problem(str(name_or_path), 1, 1, "error", message)])
 
 

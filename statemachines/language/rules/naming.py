@@ -24,6 +24,7 @@ _SECTIONS = (
     ("key", "keys"),
     ("timeout", "timeouts"),
     ("property", "properties"),
+    ("example", "examples"),
 )
 
 
