@@ -274,6 +274,8 @@ CASES: dict[str, tuple[str, str]] = {
     "guard on a state": (changed("unless: all_ready", "unless: ▸talking"), "(did you mean In('talking')?)"),
     "guard of lower-case true": (changed("unless: all_ready", "unless: audio or ▸true"), "(did you mean True?)"),
     "guard is a boolean": (changed("unless: all_ready", "unless: ▸true"), "must be an expression in text"),
+    "guard is not written": (changed("unless: all_ready", "▸unless: "), "'unless' is empty: give it a value, or remove it"),
+    "invoke is not written": (changed("        exit: [stop_audio]\n", "        invoke: {call: ask, ▸done: }\n"), "'done' is empty"),
     "guard is empty": (changed("unless: all_ready", "unless: '▸'"), "the expression is empty"),
     "guard visits unknown state": (changed("visits.waiting < 3", "▸visits.wating < 3"), "(did you mean 'waiting'?)"),
     "guard in unknown state": (changed("unless: all_ready", "unless: In(▸'takling')"), "(did you mean 'talking'?)"),

@@ -6,7 +6,7 @@ takes a key away. Beyond it, because the order of transitions has a meaning and 
 ``null`` for what was not there is an error, for it is a slip of the pen or an empty state meant.
 
 What is merged is a matter of the language, not of YAML: ``{publish: x}`` under ``enter`` is one action and not a
-mapping of names. ``_TOP`` and what it refers to say which is which; what they do not name is replaced as a whole.
+mapping of names. ``TOP`` and what it refers to say which is which; what they do not name is replaced as a whole.
 """
 
 from __future__ import annotations
@@ -24,42 +24,44 @@ Complain = Callable[[Node, str], None]
 
 
 @frozen
-class _Merged:
+class Merged:
     """How a mapping is merged: ``keys`` say how single keys are, ``every`` how any key is that they do not name.
 
     A value that is no mapping is ``short`` for a mapping with that key, if it may be.
     """
 
-    keys: Mapping[str, _Merged | None] = field(factory=dict)
-    every: _Merged | None = None
+    keys: Mapping[str, Merged | None] = field(factory=dict)
+    every: Merged | None = None
     short: str | None = None
 
 
 @frozen
-class _Items(_Merged):
+class Items(Merged):
     """A list, or one item that stands for a list of it."""
 
 
-_LIST = _Items()
-_NAMES = _Merged()
-_DEPENDENCY = _Merged({"ready_on": _LIST, "lost_on": _LIST, "failed_on": _LIST}, short="ready_on")
-_REMEMBERED = _Merged({"on": _LIST})
-_STATE_KEYS: dict[str, _Merged | None] = {
+_LIST = Items()
+_NAMES = Merged()
+_DEPENDENCY = Merged({"ready_on": _LIST, "lost_on": _LIST, "failed_on": _LIST}, short="ready_on")
+_REMEMBERED = Merged({"on": _LIST})
+_STATE_KEYS: dict[str, Merged | None] = {
     **dict.fromkeys(("enter", "exit", "transitions", "defer", "invoke"), _LIST),
     "after": _NAMES,
     "history": _NAMES,
+    "ignore": _NAMES,
 }
-STATE = _Merged(_STATE_KEYS)
-_STATES = _Merged(every=STATE)
+STATE = Merged(_STATE_KEYS)
+_STATES = Merged(every=STATE)
 _STATE_KEYS["states"] = _STATES
-_TOP = _Merged(
+TOP = Merged(
     {
         "starts_on": _LIST,
         "timeouts": _NAMES,
-        "dependencies": _Merged(every=_DEPENDENCY),
-        "remember": _Merged(every=_REMEMBERED),
-        "keys": _Merged(every=_REMEMBERED),
+        "dependencies": Merged(every=_DEPENDENCY),
+        "remember": Merged(every=_REMEMBERED),
+        "keys": Merged(every=_REMEMBERED),
         "properties": _NAMES,
+        "ignore": _NAMES,
         "states": _STATES,
     }
 )
@@ -68,12 +70,13 @@ OWN = ("name", "version", "description", "examples")
 BROUGHT = ("dependencies", "remember", "keys", "timeouts")
 """What a fragment declares for the states in it."""
 
-_WAYS = ("prepend", "append")
+WAYS = ("prepend", "append")
+"""The keys of a mapping that stands in the place of a list."""
 
 
 def merge_definition(base: Node, over: Node, complain: Complain) -> Node:
     """What ``over`` says, laid over the definition ``base``, which keeps what is its own."""
-    return _merge(base.without(*OWN), over, _TOP, complain)
+    return _merge(base.without(*OWN), over, TOP, complain)
 
 
 def merge_state(base: Node, over: Node, complain: Complain) -> Node:
@@ -81,10 +84,10 @@ def merge_state(base: Node, over: Node, complain: Complain) -> Node:
     return _merge(base, over, STATE, complain)
 
 
-def _merge(base: Node | None, over: Node, rule: _Merged | None, complain: Complain) -> Node:
+def _merge(base: Node | None, over: Node, rule: Merged | None, complain: Complain) -> Node:
     if rule is None or over.broken:
         return over
-    if isinstance(rule, _Items):
+    if isinstance(rule, Items):
         return _items(base, over)
     if base is not None and rule.short is not None:
         base, over = _long(base, rule.short), _long(over, rule.short)
@@ -101,7 +104,7 @@ def _merge(base: Node | None, over: Node, rule: _Merged | None, complain: Compla
     return evolve(over, value=merged)
 
 
-def _empty_state(rule: _Merged) -> str:
+def _empty_state(rule: Merged) -> str:
     return "; for a state with nothing in it write {}" if rule is _STATES else ""
 
 
@@ -112,9 +115,9 @@ def _long(node: Node, key: str) -> Node:
 
 def _items(base: Node | None, over: Node) -> Node:
     """A list in the place of another, or put before and after its items."""
-    if not isinstance(over.value, dict) or not over.value or set(over.value) - set(_WAYS):
+    if not isinstance(over.value, dict) or not over.value or set(over.value) - set(WAYS):
         return over
-    prepended, appended = (_several(over.child(way)) for way in _WAYS)
+    prepended, appended = (_several(over.child(way)) for way in WAYS)
     return evolve(over, value=[*prepended, *_several(base), *appended])
 
 

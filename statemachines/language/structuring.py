@@ -13,7 +13,8 @@ from __future__ import annotations
 from collections import abc
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, TypeVar, get_origin
+from types import NoneType
+from typing import Any, TypeVar, get_args, get_origin
 
 import attrs
 from cattrs import Converter
@@ -253,6 +254,9 @@ def class_hook(
     )
     every = {field.name: field.default is attrs.NOTHING for field in attrs.fields(cls) if field.init}
     fields = {name: required for name, required in every.items() if name != given}
+    # Left empty, a guard would be no guard: cattrs takes null for the None that only a missing key stands for.
+    attrs.resolve_types(cls)
+    optional = [field.name for field in attrs.fields(cls) if NoneType in get_args(field.type)]
 
     def hook(value: Any, _: Any = None) -> Any:
         check_is_mapping(value, fields)
@@ -263,7 +267,10 @@ def class_hook(
         missing = [name for name, required in fields.items() if required and name not in value]
         for name in missing:
             faults.add(f"the key '{name}' is missing", key=True, whole=True)
-        known |= {key: part for key, part in value.items() if key in fields}
+        empty = [key for key in value if key in optional and value[key] is None]
+        for key in empty:
+            faults.add("is empty: give it a value, or remove it", key)
+        known |= {key: part for key, part in value.items() if key in fields and key not in empty}
         if missing:
             _check_parts(cls, known, faults, converter, hooks or {})
             faults.check()
@@ -279,7 +286,6 @@ def _check_parts(
     cls: type[Any], value: Mapping[str, Any], faults: Faults, converter: Converter, hooks: Mapping[str, Hook]
 ) -> None:
     """Find the faults in the values of a mapping that lacks a key, so that it cannot be built."""
-    attrs.resolve_types(cls)
     for field in attrs.fields(cls):
         if field.name in value:
             with faults.at(field.name):

@@ -48,6 +48,9 @@ OF_A_FILE = ("extends", "fragment")
 OF_A_STATE = ("include",)
 """Keys that ``composition`` has followed before anything is structured."""
 
+PROPERTY_KINDS = ("always", "never", "sometimes", "always_reachable", "leads_to", "closes")
+"""What a property can be; it is exactly one of them."""
+
 _MISPLACED = {
     "event": "'event' belongs inside ready_on, lost_on or failed_on, as in ready_on: {event: …, when: …}",
     "when": "'when' belongs inside ready_on, lost_on or failed_on, as in ready_on: {event: …, when: …}",
@@ -55,8 +58,16 @@ _MISPLACED = {
 
 
 @frozen
-class _Timed:
-    """What ``after`` maps a delay to; a timer has no event of its own."""
+class Timed:
+    """What ``after`` maps a delay to; a timer has no event of its own.
+
+    :ivar target: the state or history that it leads to
+    :ivar cond: it fires only if this holds
+    :ivar unless: it fires only if this does not hold
+    :ivar on: the actions on the way
+    :ivar backoff: multiplies the delay at each further visit of the state
+    :ivar max: how long the delay can get by that
+    """
 
     target: str | None = None
     cond: Expression | None = None
@@ -67,8 +78,12 @@ class _Timed:
 
 
 @frozen
-class _Back:
-    """What ``history`` maps a name to, as python-statemachine writes it."""
+class Back:
+    """What ``history`` maps a name to, as python-statemachine writes it.
+
+    :ivar transitions: one transition, whose target it leads to the first time
+    :ivar type: shallow for the child that was active, deep for everything inside
+    """
 
     transitions: tuple[Transition, ...]
     type: str = "shallow"
@@ -87,8 +102,8 @@ def definition_converter() -> Converter:
     converter.register_structure_hook(Remembered, class_hook(converter, Remembered))
     converter.register_structure_hook(Transition, class_hook(converter, Transition))
     converter.register_structure_hook(Property, _property_hook(converter))
-    timed = class_hook(converter, _Timed, hooks={"backoff": _structure_backoff, "max": _structure_positive})
-    converter.register_structure_hook(_Timed, timed)
+    timed = class_hook(converter, Timed, hooks={"backoff": _structure_backoff, "max": _structure_positive})
+    converter.register_structure_hook(Timed, timed)
     converter.register_structure_hook_func(_is(tuple[History, ...]), _histories_hook(converter))
     names = {"call": structure_hook_name, "done": structure_event_name, "failed": structure_event_name}
     converter.register_structure_hook(Invoke, class_hook(converter, Invoke, hooks=names))
@@ -200,7 +215,7 @@ def _timer(converter: Converter, delay: float | str, written: str, body: Any) ->
         raise Wrong("a timer has no event: it fires by itself", "event", key=True, whole=True)
     if not isinstance(body, dict):
         raise Wrong(f"must lead to a state, or be a mapping with target, cond, unless, on, not {describe(body)}")
-    timed = converter.structure(body, _Timed)
+    timed = converter.structure(body, Timed)
     if timed.target is None and not timed.on:
         raise Wrong("this timer does nothing: give it a target, or actions with 'on'", whole=True)
     if timed.max is not None and timed.backoff == 1:
@@ -229,10 +244,10 @@ def _invokes_hook(converter: Converter) -> Hook:
 
 
 def _histories_hook(converter: Converter) -> Hook:
-    back = class_hook(converter, _Back, hooks={"transitions": _transitions_hook(converter)})
+    back = class_hook(converter, Back, hooks={"transitions": _transitions_hook(converter)})
 
     def one(name: str, body: Any) -> History:
-        made: _Back = back(body, _Back)
+        made: Back = back(body, Back)
         faults = Faults()
         if made.type not in ("shallow", "deep"):
             faults.add(f"must be shallow or deep, not {describe(made.type)}", "type")
@@ -274,19 +289,18 @@ def _dependency_hook(converter: Converter) -> Hook:
 
 def _property_hook(converter: Converter) -> Hook:
     build = class_hook(converter, Property, hooks={"within": _structure_positive})
-    kinds = ("always", "never", "sometimes", "always_reachable", "leads_to", "closes")
 
     def hook(value: Any, cls: Any) -> Property:
         faults = Faults()
         with faults.at():
             made: Property = build(value, cls)
         if isinstance(value, dict):
-            given = [kind for kind in kinds if kind in value]
+            given = [kind for kind in PROPERTY_KINDS if kind in value]
             if len(given) > 1:
                 both = " and ".join(given)
                 faults.add(f"a property has one kind, not {both}: make them two", given[1], key=True, whole=True)
             if not given:
-                faults.add(f"a property needs one of {', '.join(kinds)}", key=True, whole=True)
+                faults.add(f"a property needs one of {', '.join(PROPERTY_KINDS)}", key=True, whole=True)
             if "within" in value and given and "leads_to" not in given:
                 faults.add("'within' goes with 'leads_to' only: remove it", "within", key=True, whole=True)
         faults.check()

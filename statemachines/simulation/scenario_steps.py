@@ -46,7 +46,7 @@ from statemachines.simulation.scenario_values import (
     statuses,
 )
 
-_ALIASES = {"connection_id": "connection"}
+ALIASES = {"connection_id": "connection"}
 
 
 @frozen
@@ -153,7 +153,7 @@ class _Given:
 
     def take(self, part: dict[str, Any], place: Location, keys: tuple[str, ...], more: tuple[str, ...]) -> None:
         for key, value in part.items():
-            name = _ALIASES.get(key, key)
+            name = ALIASES.get(key, key)
             self.keys.add(name)
             if name not in keys:
                 known = (*keys, *more)
