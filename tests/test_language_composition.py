@@ -16,6 +16,9 @@ from statemachines import DefinitionError, load_definition, parse_definition
 from statemachines.language import State, Transition, check_definition, parse_expression
 from statemachines.language.composition import MAX_CHAIN, MAX_COPIED, MAX_FILES
 from statemachines.language.definition import Definition
+from statemachines.rendering.mermaid import render_mermaid
+from statemachines.simulation.library import open_scenario
+from statemachines.simulation.simulator import Simulation, run_scenario
 from statemachines.validation import validate_paths
 
 BASE = """\
@@ -661,3 +664,53 @@ def test_a_file_that_takes_nothing_over_is_read_as_ever() -> None:
         CALL.replace("include: shared.yaml", "after: {1s: gone}") + "dependencies: {media: m.came}", "f"
     )
     assert definition is not None, found
+
+
+# -- what ships --
+
+MEDIA = """\
+name: media_call
+dependencies: {media: {ready_on: media.connected, lost_on: media.lost}}
+timeouts: {ice_patience: 6s}
+states:
+  waiting: {initial: true, transitions: [{cond: all_ready, target: talking}, {event: call.ended, target: over}]}
+  talking: {transitions: [{unless: all_ready, target: lost}, {event: call.ended, target: over}]}
+  lost: {include: {from: reconnecting, rename: {ready: talking, terminating: over}}}
+  over: {final: true}
+examples:
+  it_comes_back:
+    steps:
+      - publish: media.connected
+      - publish: media.lost
+      - expect: {configuration: [lost, restarting_ice]}
+      - wait: 12s
+      - publish: media.connected
+      - expect: {phase: talking}
+  it_is_given_up:
+    steps:
+      - publish: media.connected
+      - publish: media.lost
+      - wait: 15.9s
+      - expect: {phase: restarting_ice}
+      - wait: 200ms
+      - expect: {phase: over}
+"""
+
+
+def test_the_shipped_reconnecting_is_included_by_name(folder: Path) -> None:
+    made = load(media_call=MEDIA)
+    assert made.timeouts == {"ice_patience": 6.0, "ice_restart": 5.0}
+    assert problems(media_call=MEDIA) == []
+
+
+@pytest.mark.parametrize(("example", "ends"), [("it_comes_back", "talking"), ("it_is_given_up", "over")])
+def test_the_shipped_reconnecting_tries_three_times(folder: Path, example: str, ends: str) -> None:
+    definition = load(media_call=MEDIA)
+    simulation = Simulation(definition, lambda entry: None)
+    summary = run_scenario(simulation, open_scenario("media_call.yaml", definition, example))
+    assert summary.failed_expectations == 0
+    assert summary.to_dict()["connections"]["conn_1"]["phase"] == ends
+
+
+def test_a_definition_of_several_files_is_drawn_like_any_other(folder: Path) -> None:
+    assert "after 6s (ice_patience)" in render_mermaid(load(media_call=MEDIA))
