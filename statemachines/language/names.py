@@ -26,6 +26,7 @@ _PAST_WORDS = """
     broken built out back
     bought brought caught chosen drawn driven fell fallen felt given grown heard hit known laid led let meant
     paid ran run risen rung said seen shown slept sold spent spoken stood taken thrown understood written woken
+    came became gave took saw spoke woke broke wrote rose chose drew grew hung rang sang swore threw wore
     up down online offline idle busy available unavailable active inactive open full empty due over alive dead
 """
 _PAST = frozenset(_PAST_WORDS.split())
