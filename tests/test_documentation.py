@@ -28,7 +28,9 @@ def blocks(language: str) -> list[tuple[str, str]]:
 
 
 PROGRAMS = [(place, code) for place, code in blocks("python") if "anyio.run(" in code]
-DEFINITIONS = [(place, text) for place, text in blocks("yaml") if "\nstates:" in text and text.startswith(("name:", "extends:"))]
+DEFINITIONS = [
+    (place, text) for place, text in blocks("yaml") if "\nstates:" in text and text.startswith(("name:", "extends:"))
+]
 
 
 @pytest.mark.parametrize(("place", "code"), PROGRAMS, ids=[place for place, _ in PROGRAMS])
