@@ -18,6 +18,7 @@ dependencies: {closed: door.closed}
 states:
   open:
     initial: true
+    after: {9h: shut}
     transitions: [{cond: all_ready, target: shut}]
   shut: {final: true}
 examples:
@@ -57,13 +58,13 @@ def test_good_examples_are_no_problem(folder: Path) -> None:
 
 def test_a_wrong_example_is_a_problem_at_its_line_in_the_definition(folder: Path) -> None:
     assert problems(DEFINITION.replace("{phase: shut}", "{phase: shot}")) == [
-        "door.yaml:13:25: error: door has no state 'shot' (did you mean 'shut'?)"
+        "door.yaml:14:25: error: door has no state 'shot' (did you mean 'shut'?)"
     ]
 
 
 def test_every_example_is_checked(folder: Path) -> None:
     text = DEFINITION.replace("publish: door.closed", "publsh: door.closed").replace("wait: 5s", "wait: 5")
-    assert [line.partition(": error")[0] for line in problems(text)] == ["door.yaml:12:9", "door.yaml:14:28"]
+    assert [line.partition(": error")[0] for line in problems(text)] == ["door.yaml:13:9", "door.yaml:15:28"]
 
 
 def test_a_problem_in_an_example_file_is_reported_there_and_once(folder: Path) -> None:
@@ -82,7 +83,7 @@ def test_a_problem_in_an_example_file_is_reported_there_and_once(folder: Path) -
 )
 def test_an_example_is_read_from_the_definitions_folder_alone(folder: Path, path: str, message: str) -> None:
     (found,) = problems(DEFINITION.replace("parts/slow.scenario.yaml", path))
-    assert found.startswith("door.yaml:15:16: error: ")
+    assert found.startswith("door.yaml:16:16: error: ")
     assert message in found
 
 
@@ -124,7 +125,7 @@ def test_a_wrong_example_is_refused_when_played(folder: Path, phasebus: Command)
     Path("door.yaml").write_text(DEFINITION.replace("{phase: shut}", "{phase: shot}"))
     result = phasebus("simulate", "door.yaml", "it_shuts")
     assert (result.status, result.out) == (1, "")
-    assert "door.yaml:13:25: error: door has no state 'shot'" in result.err
+    assert "door.yaml:14:25: error: door has no state 'shot'" in result.err
 
 
 def test_an_unknown_example_is_answered_with_the_nearest(folder: Path, phasebus: Command) -> None:

@@ -379,7 +379,7 @@ def test_a_problem_is_reported_where_it_is_written(folder: Path) -> None:
     shared = RECONNECTING.replace("visits.trying <", "visits.tring <")
     assert problems(shared=shared, call=CALL) == [
         "shared.yaml:13:28: error: unknown state 'tring' in visits.tring (did you mean 'trying'?) "
-        "(taken over by call.yaml:7)"
+        "(taken over by call.yaml:7) [unknown-name]"
     ]
 
 
@@ -391,7 +391,7 @@ def test_every_taker_on_the_way_is_named(folder: Path) -> None:
     )
     assert found == [
         "base.yaml:16:35: error: target 'talkin' does not exist (did you mean 'talking'?) "
-        "(taken over by middle.yaml:2, by call.yaml:3)"
+        "(taken over by middle.yaml:2, by call.yaml:3) [unknown-target]"
     ]
 
 
@@ -413,7 +413,7 @@ def test_a_duplicate_state_names_the_other_file(folder: Path) -> None:
     (found,) = problems(shared=RECONNECTING, call=CALL + "  trying: {after: {1s: gone}}\n")
     assert found == (
         "call.yaml:9:3: error: duplicate state 'trying' (first on line 11 of shared.yaml): "
-        "ids are unique in the whole chart"
+        "ids are unique in the whole chart [duplicate-id]"
     )
 
 
@@ -673,7 +673,7 @@ name: media_call
 dependencies: {media: {ready_on: media.connected, lost_on: media.lost}}
 timeouts: {ice_patience: 6s}
 states:
-  waiting: {initial: true, transitions: [{cond: all_ready, target: talking}, {event: call.ended, target: over}]}
+  waiting: {initial: true, after: {30s: over}, transitions: [{cond: all_ready, target: talking}]}
   talking: {transitions: [{unless: all_ready, target: lost}, {event: call.ended, target: over}]}
   lost: {include: {from: reconnecting, rename: {ready: talking, terminating: over}}}
   over: {final: true}

@@ -38,7 +38,7 @@ from statemachines.language.loading import check_source
 from statemachines.language.merging import OWN, TOP
 from statemachines.language.names import is_name
 from statemachines.language.places import Placed
-from statemachines.language.rules import names_are_well_formed, timeouts_exist
+from statemachines.language.rules import find_rule
 from statemachines.language.salvage import salvage
 from statemachines.language.schema import definition_schema
 from statemachines.language.structuring import Fault, attempt
@@ -236,8 +236,8 @@ def shape_faults(data: Any) -> list[str]:
     rest = salvage(data, faults, converter) if definition is None else definition
     if rest is not None:
         placed = Placed(rest, read(data))
-        known += [finding.message for finding in names_are_well_formed(placed)]
-        timers = [str(finding.location[-1]) for finding in timeouts_exist(placed)]
+        known += [finding.message for finding in find_rule("malformed-name").check(placed)]
+        timers = [str(finding.location[-1]) for finding in find_rule("unknown-timeout").check(placed)]
         known += [f"{name} names no timeout" for name in timers if not is_name(name)]
     return known
 
