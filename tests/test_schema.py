@@ -168,6 +168,9 @@ MORE_KEYS = [
 ]
 
 
+CALLS = {file.name: file.read_text(encoding="utf-8") for file in (DEFINITIONS / "whatsapp_call").rglob(f"*{SUFFIX}")}
+
+
 def read(data: Any, folder: Path | None = None) -> Any:
     """What the loader reads when a file holds this data."""
     return read_yaml(json.dumps(data), "f.yaml", folder)
@@ -276,7 +279,7 @@ def test_schema_accepts_what_the_loader_accepts(folder: Path, data: Any) -> None
 
 
 @settings(max_examples=200, deadline=None)
-@given(mutations({path.name: path.read_text(encoding="utf-8") for path in sorted(DEFINITIONS.rglob(f"*{SUFFIX}"))}))
+@given(mutations(CALLS))
 def test_schema_accepts_what_the_loader_accepts_of_a_scenario(data: Any) -> None:
     source = read(data)
     if check_scenario(source, load_definition("whatsapp_call"))[0] is not None:
@@ -381,6 +384,13 @@ def test_every_key_of_a_class_is_there_with_what_it_is_for(cls: type[Any]) -> No
 def test_a_type_that_has_no_schema_is_an_error_of_ours() -> None:
     with pytest.raises(TypeError, match="say in _TYPES or _FIELDS"):
         schema.of_type(bytes)
+
+
+def test_every_key_of_a_scenario_has_a_schema() -> None:
+    schema = SCHEMAS["scenario"]()
+    steps = schema["definitions"]["Step"]["oneOf"]
+    keys = [*schema["properties"].items(), *(key for step in steps for key in step["properties"].items())]
+    assert [name for name, body in keys if not body] == []
 
 
 def test_every_mapping_of_a_definition_is_merged_by_name() -> None:

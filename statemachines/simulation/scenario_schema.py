@@ -36,6 +36,8 @@ _KEYS: Mapping[str, Schema] = {
     "dependencies": {**_TEXTS, "description": "the dependencies that this connection requires"},
     "published": {**_TYPES, "description": "what was published by now, in this order"},
     "not_published": {**_TYPES, "description": "what was not published by now"},
+    "called": {**_TEXTS, "description": "the hooks that were called by now, in this order"},
+    "not_called": {**_TEXTS, "description": "the hooks that were not called by now"},
     "timeouts": {
         "type": "object",
         "additionalProperties": ref("delay"),
@@ -43,9 +45,16 @@ _KEYS: Mapping[str, Schema] = {
     },
     "metadata": {"type": "object"},
 }
-_EXPECTED: Mapping[str, Schema] = {
-    "dependencies": {"type": "object", "additionalProperties": {"enum": list(STATUSES)}},
+_OR_NONE: Schema = {
+    "type": ["string", "null"],
+    "minLength": 1,
+    "description": "the connection; null: known by its keys",
 }
+_KEYS_OF: Mapping[str, Mapping[str, Schema]] = {
+    "publish": {"connection": _OR_NONE, "connection_id": _OR_NONE},
+    "expect": {"dependencies": {"type": "object", "additionalProperties": {"enum": list(STATUSES)}}},
+}
+"""What means something else in one action than in others."""
 _TOP: Mapping[str, Schema] = {
     "definition": {**_TEXT, "description": "the definition that this is for: a name, or a path"},
     "description": {**_TEXT, "description": "one sentence for people"},
@@ -82,7 +91,7 @@ def scenario_schema() -> Schema:
 
 def _step(action: str) -> Schema:
     form = FORMS[action]
-    known = {**_KEYS, **(_EXPECTED if action == "expect" else {})}
+    known = {**_KEYS, **_KEYS_OF.get(action, {})}
     names = [*form.keys, *(alias for alias, name in ALIASES.items() if name in form.keys)]
     keys = {name: known.get(name, {}) for name in names}
     bare = [known[form.bare]] if form.bare is not None else []
