@@ -254,7 +254,7 @@ class FanOut:
                 if self.closed:
                     raise BusClosed("the bus was closed while this event waited for room in a queue")
                 route = self.routes.find(topic, event.connection_id)
-                full = next((inbox for inbox in route.queued if inbox.congested), None)
+                full = next((inbox for inbox in route.queued if inbox.congested_for(ticket)), None)
                 if full is None:
                     self._refuse_if_full(event, route)
                     return route, self._hand_out(event, topic, route, perf_counter_ns())
@@ -262,7 +262,7 @@ class FanOut:
                     granted.let_in()
                 await full.reserve(ticket)
                 granted = full
-                granted.reserved -= 1
+                granted.release(ticket)
         finally:
             if granted is not None:
                 granted.let_in()

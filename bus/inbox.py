@@ -23,11 +23,14 @@ class Inbox:
 
     :ivar dropped: events that the overflow policy threw away, and news of the bus itself that it would have refused
     :ivar overrun: events that went past the bound because a handler published them
+    :ivar reserved: places that are kept for publishers that have been let in and are about to look around
+    :ivar granted: their tickets
     """
 
     __slots__ = (
         "connection_id",
         "dropped",
+        "granted",
         "name",
         "options",
         "order",
@@ -51,6 +54,7 @@ class Inbox:
         self.dropped = self.overrun = 0
         self.queued = 0
         self.reserved = 0
+        self.granted: set[int] = set()
         self.waiting: list[tuple[int, anyio.Event]] = []
 
     @property
@@ -68,13 +72,18 @@ class Inbox:
         ]
         return Listener(self.name, self.kind, self.pattern, self.connection_id, tuple(details))
 
-    @property
-    def congested(self) -> bool:
-        """Whether a publisher from outside has to wait. While one waits there is no room: it would have been let in."""
-        return self.overflow == "wait" and self.queued + self.reserved >= self.queue_size
+    def congested_for(self, ticket: int) -> bool:
+        """Whether a publisher from outside has to wait.
+
+        A place that is kept for a younger ticket is there for the taking. Otherwise publishers that need room in
+        several queues could pass each other the last places for ever, each holding what another lacks.
+        """
+        if self.overflow != "wait" or self.queued + self.reserved < self.queue_size:
+            return False
+        return self.queued + sum(1 for other in self.granted if other < ticket) >= self.queue_size
 
     async def reserve(self, ticket: int) -> None:
-        """Wait for room for one event, the oldest ticket first. Give it back with :meth:`release`."""
+        """Wait for room for one event, the oldest ticket first. Then :meth:`release` it: use it, or give it back."""
         turn = anyio.Event()
         entry = (ticket, turn)
         insort(self.waiting, entry)
@@ -82,15 +91,16 @@ class Inbox:
             await turn.wait()
         except BaseException:
             if turn.is_set():
-                self.release()
+                self.release(ticket)
+                self.let_in()
             else:
                 self.waiting.remove(entry)
             raise
 
-    def release(self) -> None:
-        """Give back one reserved place; the next publisher in line may have it."""
+    def release(self, ticket: int) -> None:
+        """Keep the place no longer. What is not used at once is for the next in line: :meth:`let_in`."""
+        self.granted.remove(ticket)
         self.reserved -= 1
-        self.let_in()
 
     def let_in(self) -> None:
         """Hand free places to the publishers that wait, the oldest first."""
@@ -103,8 +113,9 @@ class Inbox:
             self._let_first_in()
 
     def _let_first_in(self) -> None:
+        ticket, turn = self.waiting.pop(0)
         self.reserved += 1
-        _, turn = self.waiting.pop(0)
+        self.granted.add(ticket)
         turn.set()
 
     def refuses(self, event: Event) -> QueueFull | None:

@@ -97,7 +97,7 @@ def assert_at_rest(bus: EventBus) -> None:
     assert bus._fan_out._lines == {}
     for target in bus._routes:
         if isinstance(target, Inbox):
-            assert (target.queued, target.reserved, target.waiting) == (0, 0, [])
+            assert (target.queued, target.granted, target.waiting) == (0, set(), [])
 
 
 @asynccontextmanager

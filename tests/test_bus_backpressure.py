@@ -13,7 +13,7 @@ import pytest
 from bus import Event, EventBus, QueueFull, Subscription
 from bus.causality import as_handler_of
 from bus.inbox import OVERRUN_FACTOR
-from tests.bus_helpers import Gate, Recorder, assert_at_rest, fill, settle
+from tests.bus_helpers import Gate, Recorder, assert_at_rest, fill, settle, within
 
 pytestmark = pytest.mark.anyio
 
@@ -145,7 +145,7 @@ async def test_a_publisher_that_waits_for_one_queue_takes_no_room_in_another() -
         for n in range(3):
             group.start_soon(bus.publish, "slow.thing", {"connection_id": f"c{n}"})
         await settle()
-        assert not both.congested
+        assert not both.congested_for(ticket=1_000)
         gate.open()
 
 
@@ -167,6 +167,52 @@ async def test_a_publisher_that_needs_two_full_queues_is_let_in_when_both_have_r
         assert first.numbers == second.numbers == [0, 0, "both"]
         await bus.drain()
         assert_at_rest(bus)
+
+
+class Turnstile(Recorder):
+    """A handler that lets one call go at a time."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._permits = anyio.Semaphore(0)
+
+    async def __call__(self, event: Event) -> None:
+        self.events.append(event)
+        await self._permits.acquire()
+
+    def let_go(self, number: int = 1) -> None:
+        for _ in range(number):
+            self._permits.release()
+
+
+async def test_publishers_of_two_full_queues_do_not_pass_each_other_the_last_places_for_ever() -> None:
+    """Each is let in at one queue while the last place of the other is on its way to another: the oldest takes it."""
+    first, second, everybody = Turnstile(), Turnstile(), [f"c{n}" for n in range(6)]
+    async with within(10), EventBus() as bus:
+        bus.subscribe("a.*", first, queue_size=1)
+        bus.subscribe("a.both", second, queue_size=1)
+        for _ in range(2):
+            await bus.publish("a.both", {"n": "before"}, connection_id="c")
+            await settle()
+        async with anyio.create_task_group() as publishers:
+            for name in everybody[:3]:
+                publishers.start_soon(bus.publish, "a.both", {"n": name, "connection_id": name})
+            await settle()
+            first.let_go()
+            await settle()  # all three have been let in there, and now wait for the second
+            await bus.publish("a.only_first", {"n": "before"}, connection_id="c")
+            for name in everybody[3:]:
+                publishers.start_soon(bus.publish, "a.both", {"n": name, "connection_id": name})
+            await settle()
+            first.let_go()
+            second.let_go()
+            await settle()
+            first.let_go(100)
+            second.let_go(100)
+        await bus.drain()
+        assert_at_rest(bus)
+    assert sorted(first.numbers) == sorted([*everybody, "before", "before", "before"])
+    assert sorted(second.numbers) == sorted([*everybody, "before", "before"])
 
 
 async def test_a_publisher_let_in_but_refused_elsewhere_gives_its_place_away() -> None:
