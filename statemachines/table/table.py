@@ -15,7 +15,7 @@ of ``In('state')`` does depend on where the chart is just then, but on nothing e
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from attrs import define, field, frozen
@@ -26,7 +26,7 @@ from statemachines.language.definition import Action, Publish
 from statemachines.language.expressions import Expression
 from statemachines.table.chart import Chart, Happening, Histories, NeverSettles, Trace
 from statemachines.table.compiling import Compiler, Guard
-from statemachines.table.layout import InvokeSpec, Layout, TimerSpec
+from statemachines.table.layout import InvokeSpec, Layout, TimerSpec, expressions_in
 from statemachines.table.record import Record
 
 MAX_CASES = 50_000
@@ -145,11 +145,12 @@ class StepTable:
         self._guards: dict[tuple[str, tuple[bool, ...]], Guard | bool] = {}
         self._outside = Situation((), (), layout)
         """Where a connection is before it enters its initial states: the start is the one case there."""
-        self._effects = {
-            ("enter", number): self._compile(state.enter) for number, state in enumerate(layout.states)
-        } | {("exit", number): self._compile(state.exit) for number, state in enumerate(layout.states)}
+        self._actions: dict[Happening, tuple[Action, ...]] = {}
+        for number, state in enumerate(layout.states):
+            self._actions["enter", number], self._actions["exit", number] = state.enter, state.exit
         for number, transition in enumerate(self.chart.transitions):
-            self._effects["transition", number] = self._compile(transition.on)
+            self._actions["transition", number] = transition.on
+        self._effects: dict[tuple[Happening, tuple[bool, ...]], tuple[Effect, ...]] = {}
 
     def __len__(self) -> int:
         return self._size
@@ -230,6 +231,8 @@ class StepTable:
         if len(self._guards) >= MAX_GUARDS:
             self.clear()
             self._guards.clear()  # only now: trees know their guards by identity
+        if len(self._effects) >= MAX_GUARDS:
+            self._effects.clear()
         while self._size >= self.max_cases:
             self._evict()
 
@@ -265,7 +268,7 @@ class StepTable:
             exited=exited,
             transitions=numbers("transition"),
             entered=entered,
-            effects=tuple(effect for happening in trace.happenings for effect in self._effects[happening]),
+            effects=tuple(self._effects_of(before, trace.happenings)),
             quiet=not trace.happenings,
             handled=trace.handled,
             disarms=frozenset(state for state in exited if state in timers_of),
@@ -281,22 +284,48 @@ class StepTable:
             moved=before.states != trace.states,
         )
 
-    def _compile(self, actions: tuple[Action, ...]) -> tuple[Effect, ...]:
-        return tuple(
-            PublishEffect(action.event, self._payload(action.data))
-            if isinstance(action, Publish)
-            else CallEffect(action.name)
-            for action in actions
-        )
+    def _effects_of(self, before: Situation, happenings: Sequence[Happening]) -> Iterator[Effect]:
+        """The effects of what happened, in order, each of the moment it happened in: ``In`` may be asked there too.
 
-    def _payload(self, data: Any) -> Callable[[Record, Event], Any]:
+        A state is active while it is left and while it is entered (SCXML 3.9, 3.8).
+        """
+        active = set(before.states)
+        for happening in happenings:
+            kind, number = happening
+            if kind == "enter":
+                active.add(number)
+            yield from self._effects_at(happening, active)
+            if kind == "exit":
+                active.discard(number)
+
+    def _effects_at(self, happening: Happening, active: set[int]) -> tuple[Effect, ...]:
+        actions = self._actions[happening]
+        inside = {
+            name: self.layout.index[name] in active
+            for action in actions
+            if isinstance(action, Publish)
+            for expression in expressions_in(action.data)
+            for name, _ in expression.states
+        }
+        key = (happening, tuple(inside.values()))
+        found = self._effects.get(key)
+        if found is None:
+            found = self._effects[key] = tuple(
+                PublishEffect(action.event, self._payload(action.data, inside))
+                if isinstance(action, Publish)
+                else CallEffect(action.name)
+                for action in actions
+            )
+        return found
+
+    def _payload(self, data: Any, inside: Mapping[str, bool]) -> Callable[[Record, Event], Any]:
         if isinstance(data, Expression):
-            return self.compiler.value(data)
+            return self.compiler.value(data, inside)
         if isinstance(data, dict):
-            fields = {name: self._payload(value) for name, value in data.items()}
+            fields = {name: self._payload(value, inside) for name, value in data.items()}
             return lambda record, event: {name: make(record, event) for name, make in fields.items()}
         if isinstance(data, list | tuple):
-            items = [self._payload(value) for value in data]
+            items = [self._payload(value, inside) for value in data]
             return lambda record, event: [make(record, event) for make in items]
         return lambda record, event: data
 
