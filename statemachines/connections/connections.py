@@ -481,6 +481,9 @@ class Connections:
         try:
             step = self.steps.fire(record, due, event, at=at, now=now)
         except StepNeverSettles as error:
+            # It has fired, for nothing: kept, it would only be due again at once.
+            left = tuple(other for other in record.timers if other is not due)
+            self.records[connection_id] = evolve(record, timers=left)
             return self._cut(record, event, error)
         return self._made(record, step, at, now)
 

@@ -24,7 +24,7 @@ from statemachines.language.expressions import Expression
 from statemachines.table.layout import Layout
 
 MAX_MICROSTEPS = 1_000
-"""A step that takes more transitions than this goes in a circle."""
+"""A step that takes more transitions than this never settles, even if it never stands where it stood before."""
 
 _ROOT, _END, _SETTLE = "root", "end", "settle"
 
@@ -80,7 +80,7 @@ class Chart:
             validate_disconnected_states=False,
         )
         self._machine: Any = None
-        self._model = _make_model(self._guards, len(layout.states), len(self.transitions), self._active)
+        self._model = _make_model(self._guards, len(layout.states), len(self.transitions), self._active, self._stand)
 
     def start(self, decide: Decide) -> Trace:
         """Enter the initial states."""
@@ -139,6 +139,13 @@ class Chart:
         if self._machine is None:
             return []
         return [int(name[1:]) for name in self._machine.configuration_values if name not in (_ROOT, _END)]
+
+    def _stand(self) -> tuple[Any, ...]:
+        """All that decides which transitions without event come next, since guards stand still."""
+        if self._machine is None:
+            return ()
+        held = self._machine.history_values
+        return tuple(self._machine.configuration_values), tuple((name, tuple(held[name])) for name in sorted(held))
 
     # -- translation --
 
@@ -218,27 +225,41 @@ class _Model:
     state: Any = None
     settling: bool = False
 
-    def __init__(self, active: Callable[[], list[int]]) -> None:
+    def __init__(self, active: Callable[[], list[int]], stand: Callable[[], tuple[Any, ...]]) -> None:
         self._active = active
+        self._stand = stand
 
     def begin(self, decide: Decide) -> None:
         self._decide = decide
         self.settling = False
         self.happenings: list[Happening] = []
-        self._microsteps = 0
+        self._transitions = 0
+        self._stood: dict[tuple[Any, ...], int] = {}
 
-    def before_transition(self) -> None:
-        """Called by the library as the first thing of each transition that was selected."""
+    def before_transition(self, event: Any) -> None:
+        """Called by the library as the first thing of each transition that was selected; ``event`` may be None."""
         self.settling = True
-        self._microsteps += 1
-        if self._microsteps > MAX_MICROSTEPS:
+        self._transitions += 1
+        if self._transitions > MAX_MICROSTEPS:
+            raise NeverSettles
+        if event is not None:  # the end of a state, say, is an event that does not come again
+            self._stood.clear()
+            return
+        now = len(self.happenings)  # the same for all transitions of one microstep
+        if self._stood.setdefault(self._stand(), now) != now:
             raise NeverSettles
 
     def ask(self, expression: Expression) -> bool:
         return self._decide(expression, self._active())
 
 
-def _make_model(guards: list[Expression], states: int, transitions: int, active: Callable[[], list[int]]) -> _Model:
+def _make_model(
+    guards: list[Expression],
+    states: int,
+    transitions: int,
+    active: Callable[[], list[int]],
+    stand: Callable[[], tuple[Any, ...]],
+) -> _Model:
     names: dict[str, Any] = {}
     for number, expression in enumerate(guards):
         names[f"guard_{number}"] = _guard(expression)
@@ -247,7 +268,7 @@ def _make_model(guards: list[Expression], states: int, transitions: int, active:
         names[f"exit_{number}"] = _note("exit", number)
     for number in range(transitions):
         names[f"take_{number}"] = _note("transition", number)
-    model: _Model = type("_Model", (_Model,), names)(active)
+    model: _Model = type("_Model", (_Model,), names)(active, stand)
     return model
 
 
