@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-live test check bench soak clean
+.PHONY: help demo demo-live test check bench soak soak-charts clean
 
 help:  ## what there is to make
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
@@ -44,10 +44,18 @@ check: .venv/dev  ## types, style, and the shipped definitions
 bench: .venv/dev  ## ratios to the peers, in one run
 	$(BIN)/python -m benchmarks
 
-soak: .venv/dev  ## ten thousand random schedules, then a million events on asyncio and on trio: is memory flat?
+soak: .venv/dev soak-charts  ## ten thousand random schedules, 20,000 charts, a million events on asyncio and on trio
 	HYPOTHESIS_PROFILE=soak $(BIN)/python -m pytest tests/test_bus_random.py tests/test_lifecycle_defer.py
+	HYPOTHESIS_PROFILE=soak $(BIN)/python -m pytest tests/test_mutated_definitions.py
 	$(BIN)/python -m benchmarks.soak --backend asyncio
 	$(BIN)/python -m benchmarks.soak --backend trio
+
+# Forty parts of 500 charts, a dot for each; half of them on each of two processors.
+soak-charts: .venv/dev  ## 20,000 random charts against python-statemachine, 200 events each: some 75 minutes on two cores
+	for half in first second; do \
+	  HYPOTHESIS_PROFILE=soak $(BIN)/python -m pytest -v tests/test_table_differential.py -k "$$half or regions" & jobs="$$jobs $$!"; \
+	done; \
+	for job in $$jobs; do wait $$job || failed=1; done; test -z "$$failed"
 
 clean:
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis

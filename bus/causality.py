@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from bus.middleware.retry import Attempt
 
 MAX_CAUSATION_DEPTH = 1_000
+MAX_LOOP = 32
+"""So many events of a loop can be told; of a longer one, the last ones."""
+_TOLD_FROM = MAX_CAUSATION_DEPTH - 2 * MAX_LOOP
+_MAX_DEEP = 16 * MAX_LOOP
 
 
 class Handling:
@@ -91,14 +95,52 @@ def inside_handler_of(bus: EventBus) -> bool:
     return False
 
 
+class _Ancestry:
+    """The last events of chains so long that they may be cut: only so can the error tell what goes round.
+
+    Few chains ever come that far, so few events are noted, and the oldest make room.
+    """
+
+    def __init__(self) -> None:
+        self._links: dict[str, tuple[str, str | None]] = {}
+
+    def note(self, event: Event) -> None:
+        """Keep what is needed of an event: its type, and the id of its cause."""
+        self._links[event.id] = (event.type, event.causation_id)
+        if len(self._links) > _MAX_DEEP:
+            self._links.pop(next(iter(self._links)), None)
+
+    def types_before(self, event: Event) -> list[str]:
+        """The types of the chain that ends with ``event``, the oldest known first."""
+        types, known = [event.type], event.causation_id
+        while known is not None and len(types) < 2 * MAX_LOOP and (link := self._links.get(known)) is not None:
+            types.append(link[0])
+            known = link[1]
+        return types[::-1]
+
+
+_ancestry = _Ancestry()
+
+
+def loop_of(types: list[str]) -> str:
+    """What repeats at the end of a chain, as ``a.asked → b.answered → a.asked``; its last events if nothing does."""
+    for length in range(1, len(types) // 2 + 1):
+        if types[-length:] == types[-2 * length : -length]:
+            return " → ".join([types[-1], *types[-length:]])
+    return " → ".join(types[-MAX_LOOP:])
+
+
 def next_depth(cause: Event) -> int:
     """The depth of an event that ``cause`` causes, or :class:`CausalityLoop` when the chain has grown too long."""
     depth = cause.causation_depth + 1
-    if depth > MAX_CAUSATION_DEPTH:
-        raise CausalityLoop(
-            f"{cause.type} is the {MAX_CAUSATION_DEPTH}th event in a chain of causes: handlers or lifecycles "
-            "feed each other without end; make one of them stop publishing"
-        )
+    if depth > _TOLD_FROM:
+        _ancestry.note(cause)
+        if depth > MAX_CAUSATION_DEPTH:
+            raise CausalityLoop(
+                f"{cause.type} is the {MAX_CAUSATION_DEPTH}th event in a chain of causes "
+                f"({loop_of(_ancestry.types_before(cause))}): handlers or lifecycles feed each other without end; "
+                "make one of them stop publishing"
+            )
     return depth
 
 

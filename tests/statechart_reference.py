@@ -377,7 +377,7 @@ class Reference:
         self.tokens = {event: f"t{number}" for number, event in enumerate(self.events)}
         self.objects: dict[str, TheirState] = {}
         top = {self.codes[state.id]: self._object(state) for state in self.definition.states}
-        end = self.definition.states and next((s.id for s in self.definition.states if s.final), None)
+        end = self.finals[0] if self.finals else None
         if end is None:
             top["gone"] = self.objects[""] = TheirState(final=True)
             self.names["gone"] = ""
@@ -389,10 +389,13 @@ class Reference:
         unchecked = dict.fromkeys(
             ("validate_final_reachability", "validate_trap_states", "validate_disconnected_states"), False
         )
-        return type(StateChart)("Reference", (StateChart,), {**top, "catch_errors_as_events": False, **unchecked})
+        metaclass: Any = type(StateChart)
+        return metaclass("Reference", (StateChart,), {**top, "catch_errors_as_events": False, **unchecked})
 
     def _object(self, state: State, region: bool = False) -> TheirState:
-        history = [HistoryState(type=history.type)._set_id(self.codes[history.id]) for history in state.history]
+        history = [HistoryState(type=history.type) for history in state.history]
+        for theirs, ours in zip(history, state.history, strict=True):
+            theirs._set_id(self.codes[ours.id])
         made = TheirState(
             initial=state.initial and not region,
             final=state.final,
