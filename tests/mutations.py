@@ -21,7 +21,8 @@ def mutated(text: str, seed: int) -> str:
     """The text with one to four things wrong."""
     random = Random(seed)
     for _ in range(random.randint(1, 4)):
-        text = random.choice(_MUTATIONS)(text, random)
+        damage: Callable[[str, Random], str] = random.choice(_MUTATIONS)
+        text = damage(text, random)
     return text
 
 
@@ -63,7 +64,7 @@ def _dedent(text: str, random: Random) -> str:
 
 def _change_character(text: str, random: Random) -> str:
     at = random.randrange(len(text) + 1)
-    put = random.choice((*":-{}[],#&*!|>'\"%@` \n0aZ_.", chr(random.randrange(1, 0xD800)), ""))
+    put: str = random.choice((*":-{}[],#&*!|>'\"%@` \n0aZ_.", chr(random.randrange(1, 0xD800)), ""))
     return text[:at] + put + text[at + random.randint(0, 2) :]
 
 
