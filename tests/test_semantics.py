@@ -306,6 +306,56 @@ def test_a_timer_whose_step_goes_in_a_circle_is_spent() -> None:
     assert machine.connections.next_deadline() is None
 
 
+RETRYING = """
+trying:
+  initial: true
+  transitions: [{event: x.rested, target: resting}]
+  states:
+    waiting: {initial: true, after: {patience: {target: asking, backoff: 2, max: 5s}}}
+    asking: {transitions: [{event: x.refused, target: waiting}]}
+resting: {transitions: [{event: x.tried, target: trying}]}
+"""
+
+
+def waits(machine: Machine, times: int) -> list[float]:
+    """How long each of so many visits of ``waiting`` waits; all of them begin at 0."""
+    found = []
+    for _ in range(times):
+        (timer,) = machine.connections.records["c"].timers
+        found.append(timer.deadline)
+        machine.connections.fire_next(at=timer.deadline, now=timer.deadline)
+        machine.send("x.refused")
+    return found
+
+
+def test_backoff_multiplies_the_delay_at_each_further_visit_up_to_max_and_begins_anew_with_the_state_around() -> None:
+    machine = Machine(RETRYING, "timeouts: {patience: 1s}")
+    assert waits(machine, 5) == [1.0, 2.0, 4.0, 5.0, 5.0]
+    machine.send("x.rested")
+    machine.send("x.tried")
+    assert waits(machine, 2) == [1.0, 2.0]
+
+
+def test_visits_are_those_before_the_step_and_begin_anew_with_the_state_around() -> None:
+    machine = Machine(
+        """
+around:
+  initial: true
+  transitions: [{event: x.anew, target: around}]
+  states:
+    here:
+      initial: true
+      transitions: [{event: x.again, cond: visits.here < 3, target: here}, {event: x.again, target: over}]
+    over: {}
+"""
+    )
+    for _ in range(2):
+        for expected in ("here", "here", "over"):
+            machine.send("x.again")
+            assert machine.active == ["around", expected]
+        machine.send("x.anew")
+
+
 def test_every_test_that_the_page_names_exists() -> None:
     page = (ROOT / "docs" / "semantics.md").read_text(encoding="utf-8")
     named = set(re.findall(r"`(test_\w+)`", page))
