@@ -83,17 +83,12 @@ class _Shape:
             yield from child.walk()
 
 
-class _Maker:
-    def __init__(self, draw: st.DrawFn) -> None:
+class _Drawing:
+    """Draws numbers, and with them whatever else; ``ids`` are the states that expressions may speak of."""
+
+    def __init__(self, draw: st.DrawFn, ids: Sequence[str] = ()) -> None:
         self._draw = draw
-        self._actions = 0
-        self._states = 0
-        self.awkward = self.chance(4)
-        self.top = [self._shape(1, number == 0, False) for number in range(2 + self.number(1))]
-        self.shapes = [shape for top in self.top for shape in top.walk()]
-        self.ids = [shape.id for shape in self.shapes]
-        self.histories = [history for shape in self.shapes for history in shape.histories]
-        self.ends = [f"done.state.{shape.id}" for shape in self.shapes if shape.children]
+        self.ids = ids
 
     def number(self, most: int) -> int:
         return self._draw(st.integers(0, most))
@@ -103,6 +98,33 @@ class _Maker:
 
     def pick(self, values: Sequence[T]) -> T:
         return values[self.number(len(values) - 1)]
+
+    def expression(self) -> Expression:
+        text = self._atom()
+        for _ in range(self.pick((0, 0, 1, 2))):
+            other = self._atom()
+            text = self.pick((f"{text} and {other}", f"{text} or {other}", f"not ({text})"))
+        return parse_expression(text)
+
+    def _atom(self) -> str:
+        which = self.number(len(_ATOMS) + 5)
+        if which < len(_ATOMS):
+            return _ATOMS[which]
+        state = self.pick(self.ids)
+        return f"visits.{state} < 3" if which == len(_ATOMS) else f"In('{state}')"
+
+
+class _Maker(_Drawing):
+    def __init__(self, draw: st.DrawFn) -> None:
+        super().__init__(draw)
+        self._actions = 0
+        self._states = 0
+        self.awkward = self.chance(4)
+        self.top = [self._shape(1, number == 0, False) for number in range(2 + self.number(1))]
+        self.shapes = [shape for top in self.top for shape in top.walk()]
+        self.ids = [shape.id for shape in self.shapes]
+        self.histories = [history for shape in self.shapes for history in shape.histories]
+        self.ends = [f"done.state.{shape.id}" for shape in self.shapes if shape.children]
 
     # -- the tree --
 
@@ -121,20 +143,6 @@ class _Maker:
         return shape
 
     # -- what stands in it --
-
-    def expression(self) -> Expression:
-        text = self._atom()
-        for _ in range(self.pick((0, 0, 1, 2))):
-            other = self._atom()
-            text = self.pick((f"{text} and {other}", f"{text} or {other}", f"not ({text})"))
-        return parse_expression(text)
-
-    def _atom(self) -> str:
-        which = self.number(len(_ATOMS) + 5)
-        if which < len(_ATOMS):
-            return _ATOMS[which]
-        state = self.pick(self.ids)
-        return f"visits.{state} < 3" if which == len(_ATOMS) else f"In('{state}')"
 
     def actions(self) -> tuple[Action, ...]:
         """Fresh names: an action that stands twice in one list runs once in the library, so each is another."""
@@ -221,6 +229,12 @@ class _Maker:
 def definitions(draw: st.DrawFn) -> Definition:
     """A definition of the whole language."""
     return _Maker(draw).definition()
+
+
+@st.composite
+def expressions(draw: st.DrawFn, states: Sequence[str]) -> Expression:
+    """A guard that may speak of these states."""
+    return _Drawing(draw, states).expression()
 
 
 Happening = tuple[str, Any, Any]

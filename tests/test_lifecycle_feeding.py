@@ -36,7 +36,8 @@ async def test_two_lifecycles_that_feed_each_other_are_cut_and_the_loop_is_told(
         await bus.publish("b.answered", connection_id="c")
         await bus.drain()
 
-        (failed,) = failures
+        failed, *others = failures  # of one step: what it would have published, and its change of phase
+        assert len(others) <= 1
         assert isinstance(failed.error, CausalityLoop)
         loops = ("(a.asked → b.answered → a.asked)", "(b.answered → a.asked → b.answered)")
         assert any(loop in str(failed.error) for loop in loops), str(failed.error)

@@ -27,7 +27,7 @@ from statemachines.table.layout import Layout
 from statemachines.table.record import Identity, Record
 from statemachines.table.step import Step, Steps
 from statemachines.table.truth import truth_of
-from tests.test_table_differential import actions_of, definitions, expressions
+from tests.statechart_strategies import definitions, expressions, happenings
 
 Driven = list[tuple[str, Any, int]]
 
@@ -73,7 +73,7 @@ def transitions(definition: Definition) -> dict[Location, Transition]:
 
 @pytest.mark.slow
 @settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
-@given(st.data(), definitions(), st.lists(actions_of, max_size=40))
+@given(st.data(), definitions(), happenings(40))
 def test_what_never_happens_does_not(data: st.DataObject, definition: Definition, actions: Driven) -> None:
     """One connection is driven for all rules at once, since drawing a chart costs the most."""
     states = [state.id for state in definition.walk()]
