@@ -7,7 +7,8 @@ matched here. Facts, visits, timers, deferred events and invocations are kept in
 
 What is set for the library from outside, and why:
 
-* the configuration is put into document order before each event (SCXML 3.13; the library keeps its order of entry);
+* the configuration, and what each history holds, is put into document order before each event (SCXML 3.13; the library
+  keeps its order of entry, and enters what a history brings back in that order too);
 * a transition without an event sees what it saw in the step before until the event's own transitions are chosen: the
   library asks such transitions first, and in SCXML nothing can have changed between two events, while here facts have;
 * a machine that goes in circles is thrown away and made anew where it was.
@@ -176,6 +177,7 @@ class Reference:
         self.facts = facts
         self._begin()
         self.machine.current_state_value = OrderedSet(self.codes[state] for state in before)
+        self._recall(history)
         try:
             self.machine.send(token)
             handled = self.chosen
@@ -358,6 +360,9 @@ class Reference:
         self.model = _Model(self)
         self.model.state = OrderedSet(self.codes[state] for state in configuration)
         self.machine = self.cls(self.model)
+        self._recall(history)
+
+    def _recall(self, history: Mapping[str, tuple[str, ...]]) -> None:
         for name, held in history.items():
             self.machine.history_values[self.codes[name]] = [self.machine.states_map[self.codes[s]] for s in held]
 
