@@ -20,7 +20,7 @@ from statemachines.language import find_definition, shipped_definitions
 from tests.mutations import mutated
 
 SOAK = os.environ.get("HYPOTHESIS_PROFILE") == "soak"
-MUTATIONS = 1_000 if SOAK else 25
+MUTATIONS = 1_000 if SOAK else 12
 MAX_SECONDS, MAX_BYTES = 1.0, 100_000_000
 _RSS_UNIT = 1 if sys.platform == "darwin" else 1024
 
@@ -59,7 +59,7 @@ def test_a_mutated_definition_takes_less_than_100_mb(name: str) -> None:
     text = Path(find_definition(name)).read_text()
     tracemalloc.start()
     try:
-        for seed in range(MUTATIONS if SOAK else 8):  # tracing makes everything several times slower
+        for seed in range(MUTATIONS if SOAK else 3):  # tracing makes everything several times slower
             tracemalloc.reset_peak()
             before, _ = tracemalloc.get_traced_memory()
             loaded(mutated(text, seed))

@@ -25,6 +25,7 @@ from statemachines import StepNeverSettles, parse_definition
 from statemachines.connections.connections import Connections
 from statemachines.connections.reaction import Reaction
 from statemachines.language.definition import Definition
+from statemachines.table.layout import Layout
 from statemachines.table.step import dependency_status
 from tests.statechart_reference import CUT, Reference, Seen
 from tests.statechart_strategies import EVENTS, Happening, definitions, happenings, registrations
@@ -250,3 +251,15 @@ def test_regions_histories_and_their_ends_go_as_in_python_statemachine(
     registration: Registration, happened: list[Happening]
 ) -> None:
     run(evolve(parse_definition(RICH), retain=0.0), registration, happened)
+
+
+def test_visits_that_only_a_property_asks_for_are_counted() -> None:
+    text = """
+        name: lamp
+        states:
+          off: {initial: true, transitions: [{event: switch.pressed, target: lit}]}
+          lit: {transitions: [{event: switch.pressed, target: off}]}
+        properties: {once: {never: visits.lit > 1}, leads: {leads_to: [visits.off > 3, In('lit')]}}
+        """
+    layout = Layout(parse_definition(text))
+    assert [layout.ids[state] for state in layout.visited] == ["off", "lit"]
