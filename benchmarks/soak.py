@@ -115,7 +115,6 @@ class Soak:
 
     async def run(self) -> Verdict:
         """Publish all, and see what is left."""
-        logging.getLogger("phasebus.bus").setLevel(logging.ERROR)  # each drop, failure and time-out is meant
         bus = EventBus(middleware=default_chain(), clock=self.clock, slow_after=None)
         async with bus, anyio.create_task_group() as group:
             group.start_soon(self._move_the_clock)
@@ -251,6 +250,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--events", type=int, default=1_000_000, help="how many to publish (default 1,000,000)")
     parser.add_argument("--backend", choices=["asyncio", "trio"], default="asyncio")
     asked = parser.parse_args(arguments)
+    logging.getLogger("phasebus.bus").setLevel(logging.ERROR)  # each drop, failure and time-out is meant
     soak = Soak(asked.events, tell=lambda sample: print(sample, flush=True))
     verdict = anyio.run(_interruptible, soak, backend=asked.backend)
     print(f"{soak.handled:,} times handled\n{verdict}")
