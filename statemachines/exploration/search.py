@@ -1,0 +1,230 @@
+"""All cases, breadth first: so the way that is kept to each is a shortest one.
+
+A case is an integer, and costs its place in a dictionary and a list, the case it was first reached from, the move that
+led there, and the cases that it leads to: some 150 bytes. What is asked about all of them afterwards (can each still
+reach an end? does a way lead round in a circle?) is asked of these arrays.
+"""
+
+from __future__ import annotations
+
+import time
+from array import array
+from collections.abc import Callable, Iterator
+from typing import Protocol
+
+from attrs import define, field, frozen
+
+from statemachines.exploration.moves import Moves
+from statemachines.exploration.packing import TooMany
+
+CHECK_EVERY = 512
+
+Progress = Callable[[int, int, int], None]
+"""Told now and then: cases found, cases tried, moves tried."""
+
+
+@frozen
+class Bounds:
+    """Where to stop: at so many cases, or after so many seconds (None: no such bound)."""
+
+    cases: int | None = 1_000_000
+    seconds: float | None = 30.0
+
+
+class World(Protocol):
+    """Where the moves come from."""
+
+    moves: Moves
+
+    def start(self) -> int:
+        """The first case."""
+
+    def expand(self, case: int, found: list[int]) -> tuple[bool, int]:
+        """Append label and next case of each move that changes something; whether one took a transition; how many."""
+
+    def may_rest(self, case: int) -> bool:
+        """Whether nothing more has to happen."""
+
+    def passed(self, before: int, after: int) -> int:
+        """The nanoseconds between a case and one that a move of it leads to; the most, if there are several ways."""
+
+
+class AnyOrder:
+    """Any event may come or not, in any order; timers fire when they are due."""
+
+    def __init__(self, moves: Moves) -> None:
+        self.moves = moves
+
+    def start(self) -> int:
+        """The case of a connection just registered."""
+        return self.moves.start()
+
+    def expand(self, case: int, found: list[int]) -> tuple[bool, int]:
+        """All moves of a case."""
+        moves = self.moves
+        if case & moves.cases.heard.mask:
+            active, after = moves.come_back(case)
+            found += (moves.back_label, after)
+            return active, 1
+        groups = moves._groups.get(case & moves.around_mask)
+        if groups is None:
+            groups = moves.groups(case)
+        if not groups and moves.ended(case):
+            return False, 0
+        running = (case & moves.timers_mask) >> moves.timers_shift
+        if running and (clock := moves.clock(running)).due_now:
+            active, after = moves.fire(case, clock)
+            found += (moves.timer_labels + clock.timer, after)
+            return active, 1
+        active, tried = False, 0
+        for group in groups:
+            tried += len(group.labels)
+            learnt = group.known.get(case & group.mask)
+            if learnt is None:
+                learnt = moves.learn(group, case)
+            for label, keep, bits, chart in learnt:
+                after = case & keep | bits
+                try:
+                    moved = chart.known[after & chart.mask]
+                except KeyError:
+                    moved = moves.move(chart, case, after, label)
+                if moved is None:
+                    continue
+                took, keep, bits, change = moved
+                after = after & keep | bits
+                if change:
+                    after = moves.change_timers(after, change)
+                if took:
+                    active = True
+                if after != case:
+                    found += (label, after)
+        if running:
+            if clock.before is not None:
+                found += (moves.wait_label, case & ~moves.timers_mask | clock.before)
+                tried += 1
+            _, after = moves.fire(case, clock)
+            found += (moves.timer_labels + clock.timer, after)
+            tried += 1
+            active = True
+        return active, tried
+
+
+    def may_rest(self, case: int) -> bool:
+        """Whether no timer runs and nothing comes back."""
+        return not case & (self.moves.timers_mask | self.moves.cases.heard.mask)
+
+    def passed(self, before: int, after: int) -> int:
+        """How long the next timer had to run, if it is what changed or what was waited for."""
+        running = (before & self.moves.timers_mask) >> self.moves.timers_shift
+        if not running or before & self.moves.cases.heard.mask:
+            return 0
+        clock = self.moves.clock(running)
+        if clock.elapsed <= 0:
+            return 0
+        waited = clock.before is not None and before & ~self.moves.timers_mask | clock.before == after
+        return clock.elapsed if waited or self.moves.fire(before, clock)[1] == after else 0
+
+
+@define(eq=False)
+class Graph:
+    """The cases that were found, by number in the order found; the first ``expanded`` of them were tried.
+
+    ``parents`` and ``labels`` tell from where and by which move each was found. The moves of case ``n`` that change
+    something lead to ``edges[offsets[n]:offsets[n + 1]]``.
+    """
+
+    cases: list[int] = field(factory=list)
+    parents: array[int] = field(factory=lambda: array("I"))
+    labels: array[int] = field(factory=lambda: array("I"))
+    edges: array[int] = field(factory=lambda: array("I"))
+    offsets: array[int] = field(factory=lambda: array("Q"))
+    active: bytearray = field(factory=bytearray)
+    """Whether a move of the case took a transition."""
+    transitions: int = 0
+    why_cut: str | None = None
+
+    @property
+    def expanded(self) -> int:
+        """How many cases were tried."""
+        return len(self.active)
+
+    @property
+    def complete(self) -> bool:
+        """Whether every case was tried."""
+        return self.why_cut is None
+
+    def successors(self, number: int) -> array[int]:
+        """The cases that the moves of a case lead to, itself aside."""
+        return self.edges[self.offsets[number] : self.offsets[number + 1]]
+
+    def path(self, number: int) -> list[int]:
+        """The shortest way from the first case to this one, both included."""
+        found = [number]
+        while number:
+            number = self.parents[number]
+            found.append(number)
+        return found[::-1]
+
+    def depths(self) -> array[int]:
+        """How many moves each case is away from the first."""
+        found = array("I", [0])
+        for parent in self.parents[1:]:
+            found.append(found[parent] + 1)
+        return found
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self.cases)
+
+
+def search(world: World, bounds: Bounds, progress: Progress | None = None) -> Graph:
+    """Find all cases, or as many as the bounds allow. An interrupt ends it too, and what was found is kept."""
+    graph = Graph()
+    try:
+        _search(world, bounds, progress, graph)
+    except TooMany as error:
+        graph.why_cut = str(error)
+    except KeyboardInterrupt:
+        graph.why_cut = "interrupted"
+    del graph.edges[graph.offsets[graph.expanded] if graph.expanded < len(graph.offsets) else len(graph.edges) :]
+    del graph.offsets[graph.expanded :]
+    graph.offsets.append(len(graph.edges))
+    return graph
+
+
+def _search(world: World, bounds: Bounds, progress: Progress | None, graph: Graph) -> None:
+    began = time.monotonic()
+    most = bounds.cases if bounds.cases is not None else 1 << 32
+    first = world.start()
+    cases, parents, labels, edges, offsets = graph.cases, graph.parents, graph.labels, graph.edges, graph.offsets
+    cases.append(first)
+    parents.append(0)
+    labels.append(0)
+    numbers = {first: 0}
+    number = 0
+    expand, active = world.expand, graph.active
+    while number < len(cases):
+        if number % CHECK_EVERY == 0:
+            if bounds.seconds is not None and time.monotonic() - began > bounds.seconds:
+                graph.why_cut = f"it took longer than {bounds.seconds:g} s"
+                return
+            if progress is not None:
+                progress(len(cases), number, graph.transitions)
+        found: list[int] = []
+        offsets.append(len(edges))
+        moved, tried = expand(cases[number], found)
+        graph.transitions += tried
+        for position in range(1, len(found), 2):
+            after = found[position]
+            known = numbers.get(after)
+            if known is None:
+                known = len(cases)
+                if known >= most:
+                    graph.why_cut = f"there are more than {most:,} cases"
+                    return
+                numbers[after] = known
+                cases.append(after)
+                parents.append(number)
+                labels.append(found[position - 1])
+            edges.append(known)
+        active.append(moved)
+        number += 1

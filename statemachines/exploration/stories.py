@@ -1,0 +1,91 @@
+"""Ways through the cases as people read them and scenarios have them: events, payloads, and how long to wait.
+
+A case knows that an event came "just before" a timer; a scenario needs a time. The instants are made small enough for
+the order in which the timers will be due to stay the same: a millisecond, or less where others are as near.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from fractions import Fraction
+from typing import Any
+
+from statemachines.exploration.clocks import NANOSECONDS, Timers, rank, whole
+from statemachines.exploration.moves import Label, Moves
+from statemachines.exploration.result import Step, Way
+from statemachines.exploration.search import Graph, World
+
+INSTANT = Fraction(NANOSECONDS, 1000)
+"""How long before a timer "just before" is, in nanoseconds, if nothing is nearer."""
+
+
+def tell(world: World, graph: Graph, path: Sequence[int], end: str = "") -> Way:
+    """The way through these cases."""
+    teller = _Teller(world.moves)
+    steps: list[Step] = []
+    phases: list[str] = []
+    teller.arrive(graph.cases[path[0]], Fraction(0))
+    for before, after in zip(path, path[1:], strict=False):
+        label = world.moves.labels[label_between(world, graph, before, after)]
+        step = teller.step(graph.cases[before], graph.cases[after], label)
+        phase = world.moves.cases.situation(graph.cases[after]).phase
+        if step is not None:
+            steps.append(step)
+            phases.append(phase)
+        elif phases:
+            phases[-1] = phase  # it came by itself, with the step before
+    return Way(tuple(steps), tuple(phases), end)
+
+
+def label_between(world: World, graph: Graph, before: int, after: int) -> int:
+    """The move that leads from a case to the next one of a way."""
+    if graph.parents[after] == before and after:
+        return graph.labels[after]
+    found: list[int] = []
+    world.expand(graph.cases[before], found)
+    return next(found[place - 1] for place in range(1, len(found), 2) if found[place] == graph.cases[after])
+
+
+class _Teller:
+    """Keeps the real time on the way: what each running timer has left, in nanoseconds."""
+
+    def __init__(self, moves: Moves) -> None:
+        self._timers = moves.cases.timers
+        self._left: dict[int, Fraction] = {}
+
+    def arrive(self, case: int, passed: Fraction) -> None:
+        """Be at a case some time later. Of each timer there is one at most."""
+        old = self._left
+        self._left = {
+            spec: Fraction(whole(value)) if rank(value) == 0 else old[spec] - passed
+            for value, spec in self._timers.of(case)
+        }
+
+    def step(self, before: int, after: int, label: Label) -> Step | None:
+        """The move as a step; None if it happens by itself."""
+        timers = self._timers.of(before)
+        passed = Fraction(0)
+        if label.kind == "wait":
+            passed = self._left[timers[0][1]] - self._instant(timers)
+        elif label.kind == "timer":
+            passed = self._left[timers[0][1]]
+        self.arrive(after, passed)
+        if label.kind == "event" and label.symbol is not None:
+            return event_step(label.symbol.type, label.symbol.data)
+        return {"wait": _duration(passed)} if passed > 0 else None
+
+    def _instant(self, timers: Timers) -> Fraction:
+        """A time shorter than any that the order of the timers depends on."""
+        offsets = [Fraction(0), *(self._left[spec] - whole(value) for value, spec in timers)]
+        gaps = [abs(one - other) / 2 for one in offsets for other in offsets if one != other]
+        return min([INSTANT, self._left[timers[0][1]] / 2, *gaps])
+
+
+def event_step(event_type: str, data: Mapping[str, Any]) -> Step:
+    """An event as a step of a scenario."""
+    return {"publish": event_type, "data": dict(data)} if data else event_type
+
+
+def _duration(nanoseconds: Fraction) -> str:
+    seconds = f"{float(nanoseconds) / NANOSECONDS:.9f}".rstrip("0").rstrip(".")
+    return f"{seconds}s"
