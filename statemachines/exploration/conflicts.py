@@ -61,7 +61,9 @@ class Conflicts:
         """The transitions for the event by their states, if there are two at all."""
         found = []
         for state in states:
-            numbers = tuple(n for n, (owner, _, classes) in enumerate(self._of_state) if owner == state and event_class in classes)
+            numbers = tuple(
+                n for n, (owner, _, classes) in enumerate(self._of_state) if owner == state and event_class in classes
+            )
             if numbers:
                 found.append((state, numbers))
         return tuple(found) if sum(len(numbers) for _, numbers in found) > 1 else ()
@@ -124,9 +126,7 @@ class Conflicts:
         inner = self._layout.histories[history][0] if history is not None else self._layout.index[target]
         around_target = [inner, *self._around(inner)] if history is not None else self._around(inner)
         around_source = [owner, *self._around(owner)] if transition.internal else self._around(owner)
-        domain = next(
-            (s for s in around_source if s in around_target and not self._layout.states[s].parallel), None
-        )
+        domain = next((s for s in around_source if s in around_target and not self._layout.states[s].parallel), None)
         if domain is None:
             return set(range(len(self._layout.states)))
         return {self._layout.index[state.id] for state in self._layout.states[domain].walk()} - {domain}

@@ -120,9 +120,7 @@ def _payloads(
     choices = [candidates.of(path) for path in paths]
     whole = prod(map(len, choices)) <= MAX_PAYLOADS
     atoms = [
-        _compiled(atom, steps)
-        for expression, is_value in asked
-        for atom in _atoms(expression.tree, truth=not is_value)
+        _compiled(atom, steps) for expression, is_value in asked for atom in _atoms(expression.tree, truth=not is_value)
     ]
     merged: dict[tuple[Any, ...], dict[str, Any]] = {}
     for values in product(*choices) if whole else _one_at_a_time(choices):

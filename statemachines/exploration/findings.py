@@ -49,7 +49,14 @@ class Findings:
             left_out=tuple(self.moves.relevance.left_out()),
             why_cut=self.graph.why_cut or next(iter(notes), None),
             notes=notes,
+            only_by_hand=self._only_by_hand(),
         )
+
+    def _only_by_hand(self) -> frozenset[str]:
+        """The final state that ``terminate_connection`` leads to, if nothing else does."""
+        layout = self.moves.steps.layout
+        final = layout.first_top_level_final
+        return frozenset() if final is None or final in self._active else frozenset([layout.ids[final]])
 
     def configurations(self) -> int:
         """How many sets of active states there are."""

@@ -87,7 +87,9 @@ class Avoiding:
 
     def nearest(self, wanted: Iterable[int]) -> int | None:
         """Of these cases the one with the shortest way, if there is one."""
-        return min((number for number in wanted if number in self.depth), key=lambda n: (self.depth[n], n), default=None)
+        return min(
+            (number for number in wanted if number in self.depth), key=lambda n: (self.depth[n], n), default=None
+        )
 
     def components(self) -> list[list[int]]:
         """The strongly connected components (Tarjan, 1972), each after those that it leads to."""

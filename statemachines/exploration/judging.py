@@ -143,7 +143,9 @@ class Judge:
             if self.moves.ended(case):
                 ends = True
                 if case & open_bits:
-                    missing = next(p for n, p in enumerate(self.moves.closes) if case >> self.moves.cases.monitors + n & 1)
+                    missing = next(
+                        p for n, p in enumerate(self.moves.closes) if case >> self.moves.cases.monitors + n & 1
+                    )
                     return Judgement(name, False, self._way(self.graph.path(number), f"{missing[2]} is missing"))
         performed = any(first in self.moves.performed for _, first in pairs)
         why = "no end is reached" if performed else "its first action never happens"

@@ -240,7 +240,12 @@ class Moves:
         after, changes = self._result(made, middle, back=self.labels[label].kind == "back")
         if (after ^ middle) & self.cases.everything & ~chart.mask:
             raise AssertionError("a step changed more than it can read")  # a mistake in `regions` or `reading`
-        moved = chart.known[middle & chart.mask] = (active, ~chart.mask, after & chart.mask, self._change_number(changes))
+        moved = chart.known[middle & chart.mask] = (
+            active,
+            ~chart.mask,
+            after & chart.mask,
+            self._change_number(changes),
+        )
         return moved
 
     def _made(self, record: Record, label: Label) -> list[Step] | None:

@@ -242,7 +242,9 @@ class Relevance:
         if any(name == read for expression in kept for read, _ in expression.visits):
             return None
         asked = [expression for expression, is_value in learning if not is_value]
-        limits = [_largest_delay(after, self._definition) for after in self.layout.states[state].after]
+        limits: list[int | None] = [
+            _largest_delay(after, self._definition) for after in self.layout.states[state].after
+        ]
         for expression in [*guards_of(self.layout), *self._judged, *asked]:
             if any(name == read for read, _ in expression.visits):
                 limits.append(_largest_compared(expression.tree, name))

@@ -14,10 +14,10 @@ from collections.abc import Iterator
 
 from attrs import frozen
 
+from statemachines.exploration.reading import conditions
 from statemachines.language.definition import Transition
 from statemachines.language.expressions import Expression
 from statemachines.language.names import is_done
-from statemachines.exploration.reading import conditions
 from statemachines.table.layout import UNHANDLED, Layout
 
 PHASE_CHANGED = "connection.phase_changed"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from attrs import field, frozen
@@ -15,11 +16,13 @@ class Way:
     """A way from the start: its steps, and the phase after each.
 
     :ivar end: what the end of it means, in words
+    :ivar configuration: the states that are active when all is done that follows from it at once
     """
 
     steps: tuple[Step, ...]
     phases: tuple[str, ...]
     end: str = ""
+    configuration: tuple[str, ...] = ()
 
 
 @frozen
@@ -72,6 +75,8 @@ class Exploration:
     left_out: tuple[str, ...] = ()
     why_cut: str | None = None
     notes: tuple[str, ...] = ()
+    registration: Mapping[str, Any] = field(factory=dict)
+    """How the connection was registered, as a scenario has it."""
     only_by_hand: frozenset[str] = field(factory=frozenset)
     """The unreachable states that ``terminate_connection`` leads to."""
 

@@ -108,7 +108,6 @@ class AnyOrder:
             active = True
         return active, tried
 
-
     def may_rest(self, case: int) -> bool:
         """Whether no timer runs and nothing comes back."""
         return not case & (self.moves.timers_mask | self.moves.cases.heard.mask)

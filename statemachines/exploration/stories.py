@@ -8,12 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
+from itertools import pairwise
 from typing import Any
 
 from statemachines.exploration.clocks import NANOSECONDS, Timers, rank, whole
 from statemachines.exploration.moves import Label, Moves
 from statemachines.exploration.result import Step, Way
 from statemachines.exploration.search import Graph, World
+
+MAX_SETTLING = 900
+"""A chain of causes longer than that is cut, in a simulation as on a bus."""
 
 INSTANT = Fraction(NANOSECONDS, 1000)
 """How long before a timer "just before" is, in nanoseconds, if nothing is nearer."""
@@ -25,7 +29,7 @@ def tell(world: World, graph: Graph, path: Sequence[int], end: str = "") -> Way:
     steps: list[Step] = []
     phases: list[str] = []
     teller.arrive(graph.cases[path[0]], Fraction(0))
-    for before, after in zip(path, path[1:], strict=False):
+    for before, after in pairwise(path):
         label = world.moves.labels[label_between(world, graph, before, after)]
         step = teller.step(graph.cases[before], graph.cases[after], label)
         phase = world.moves.cases.situation(graph.cases[after]).phase
@@ -34,7 +38,21 @@ def tell(world: World, graph: Graph, path: Sequence[int], end: str = "") -> Way:
             phases.append(phase)
         elif phases:
             phases[-1] = phase  # it came by itself, with the step before
-    return Way(tuple(steps), tuple(phases), end)
+    return Way(tuple(steps), tuple(phases), end, _settled(world, graph.cases[path[-1]]))
+
+
+def _settled(world: World, case: int) -> tuple[str, ...]:
+    """The configuration after all that still happens by itself and at once; nothing if that never ends."""
+    moves = world.moves
+    for _ in range(MAX_SETTLING):
+        running = (case & moves.timers_mask) >> moves.timers_shift
+        if case & moves.cases.heard.mask:
+            case = moves.come_back(case)[1]
+        elif running and (clock := moves.clock(running)).due_now:
+            case = moves.fire(case, clock)[1]
+        else:
+            return moves.cases.situation(case).configuration
+    return ()
 
 
 def label_between(world: World, graph: Graph, before: int, after: int) -> int:

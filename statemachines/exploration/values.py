@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterable, Iterator
+from itertools import pairwise
 from typing import Any
 
 from attrs import define, field
@@ -158,7 +159,7 @@ def _spread(group: _Group) -> Iterator[Any]:
     numbers = sorted({value for value in group.values if _is_number(value)})
     if numbers:
         yield from (numbers[0] - 1, numbers[-1] + 1)
-        for low, high in zip(numbers, numbers[1:], strict=False):
+        for low, high in pairwise(numbers):
             whole = isinstance(low, int) and isinstance(high, int) and high - low > 1
             yield (low + high) // 2 if whole else (low + high) / 2
     elif group.ordered and not any(isinstance(value, str) for value in group.values):
