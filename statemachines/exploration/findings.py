@@ -1,4 +1,4 @@
-"""What the cases say about a definition by themselves: what is never reached, where nothing leads on, what conflicts."""
+"""What the cases say about a definition without being asked: what is never reached, where nothing leads on."""
 
 from __future__ import annotations
 

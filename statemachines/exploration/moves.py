@@ -56,7 +56,7 @@ class Chart:
 
 
 Learnt = tuple[int, int, int, Chart]
-"""One way in which events change facts: one such event's label, the bits kept and set, and what the chart makes of it."""
+"""One way in which events change facts: one such event's label, the bits kept and set, and the chart's part."""
 
 
 @define(eq=False)
