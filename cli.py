@@ -217,6 +217,9 @@ def simulate(
 
 @cli.command(short_help="Try every order of events, and judge the properties.")
 @_DEFINITION
+@click.option(
+    "--traffic", type=click.Path(exists=True, dir_okay=False), help="Try only what the sources of this file send."
+)
 @click.option("--json", "as_json", is_flag=True, help="One JSON object, nothing else on standard output.")
 @click.option(
     "--scenarios",
@@ -226,7 +229,9 @@ def simulate(
 )
 @click.option("--cases", default=1_000_000, show_default=True, type=click.IntRange(1), help="Stop at so many cases.")
 @click.option("--time", "longest", default="30s", show_default=True, metavar="DURATION", help="Stop after that long.")
-def explore(definition: str, as_json: bool, scenarios: str | None, cases: int, longest: str) -> int:
+def explore(
+    definition: str, traffic: str | None, as_json: bool, scenarios: str | None, cases: int, longest: str
+) -> int:
     """Try all events in every order, time-outs included, and judge the definition's properties.
 
     A property that does not hold comes with the shortest way into it. Status 1 if there is one. Ctrl-C ends the search
@@ -234,6 +239,7 @@ def explore(definition: str, as_json: bool, scenarios: str | None, cases: int, l
 
     \b
     phasebus explore whatsapp_call
+    phasebus explore my_call.yaml --traffic busy_hour.yaml
     phasebus explore my_call.yaml --scenarios found/      then: phasebus simulate my_call.yaml found/NAME.scenario.yaml
     """
     from statemachines.exploration import Bounds
@@ -241,8 +247,13 @@ def explore(definition: str, as_json: bool, scenarios: str | None, cases: int, l
 
     loaded = _load(definition)
     bounds = Bounds(cases, _duration("--time", longest))
+    sent = None
+    if traffic is not None:
+        from statemachines.language.traffic import load_traffic
+
+        sent = load_traffic(traffic, loaded)
     with _progress() as progress:
-        found = explore_all(loaded, bounds, progress)
+        found = explore_all(loaded, bounds, progress, sent)
     if as_json:
         click.echo(json.dumps(found.to_dict()))
     else:

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 
 from statemachines import StepNeverSettles
-from statemachines.exploration.exploring import moves_of
+from statemachines.exploration.exploring import world_of
 from statemachines.exploration.scenarios import scenario_text
-from statemachines.exploration.search import AnyOrder, Bounds, Graph, search
+from statemachines.exploration.search import Bounds, Graph, World, search
 from statemachines.exploration.stories import tell
 from statemachines.language.definition import Definition
 from statemachines.simulation.scenario_file import read_scenario
@@ -36,10 +36,9 @@ def circles_are_cut_early(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(test_table_differential, "MAX_TRANSITIONS", 60)
 
 
-def explored(definition: Definition, most: int) -> tuple[AnyOrder, Graph]:
+def explored(definition: Definition, most: int) -> tuple[World, Graph]:
     try:
-        moves, _ = moves_of(definition)
-        world = AnyOrder(moves)
+        world, _ = world_of(definition)
         graph = search(world, Bounds(most, None))
     except StepNeverSettles:
         assume(False)
@@ -73,7 +72,7 @@ def compare(definition: Definition, plain: Plain, *, cases: int, spots: int) -> 
     assert {_place(world, case, wanted) for case in graph} == theirs
 
 
-def _place(world: AnyOrder, case: int, wanted: list[str]) -> Any:
+def _place(world: World, case: int, wanted: list[str]) -> Any:
     record = world.moves.cases.record(case)
     bits = world.moves.steps.layout.bits
     return record.situation.configuration, tuple(dependency_status(record, bits[name]) for name in wanted)

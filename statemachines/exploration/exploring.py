@@ -14,41 +14,56 @@ from statemachines.exploration.judging import Judge
 from statemachines.exploration.moves import Moves, closes_of
 from statemachines.exploration.reading import Relevance
 from statemachines.exploration.result import Exploration
-from statemachines.exploration.search import AnyOrder, Bounds, Progress, search
+from statemachines.exploration.search import AnyOrder, Bounds, Progress, World, search
+from statemachines.exploration.traffic import Given, symbols_of
 from statemachines.language.definition import Definition, Remembered
 from statemachines.language.expressions import Expression
+from statemachines.language.traffic import Traffic
 from statemachines.table.step import Steps
 
 
-def explore(definition: Definition, bounds: Bounds | None = None, progress: Progress | None = None) -> Exploration:
-    """Try all events in every order, and judge the definition's properties.
+def explore(
+    definition: Definition,
+    bounds: Bounds | None = None,
+    progress: Progress | None = None,
+    traffic: Traffic | None = None,
+) -> Exploration:
+    """Try all events in every order, or what some traffic can bring, and judge the definition's properties.
 
     :raises StepNeverSettles: the eventless transitions of the initial states go in a circle
+    :raises UnknownDependency: the traffic requires one that the definition does not declare
 
     >>> explore(load_definition("whatsapp_call")).complete                  # doctest: +SKIP
     True
     """
     began = time.monotonic()
-    moves, notes = moves_of(definition)
-    world = AnyOrder(moves)
+    world, notes = world_of(definition, traffic)
     graph = search(world, bounds or Bounds(), progress)
     findings = Findings(world, graph)
-    judge = Judge(world, graph, findings.entered)
-    return findings.exploration(definition, tuple(judge.all()), notes, time.monotonic() - began)
+    judgements = tuple(Judge(world, graph, findings.entered).all())
+    found = findings.exploration(definition, judgements, notes, time.monotonic() - began)
+    if traffic is not None and traffic.dependencies is not None:
+        return evolve(found, registration={"dependencies": list(traffic.dependencies)})
+    return found
 
 
-def moves_of(definition: Definition, required: int | None = None) -> tuple[Moves, tuple[str, ...]]:
-    """The moves of a definition's connections, and what was assumed, in words."""
+def world_of(definition: Definition, traffic: Traffic | None = None, *, reduce: bool = True) -> tuple[World, list[str]]:
+    """Where a definition's connections can go, and what was left out of it, in words."""
     judged = tuple(judged_by(definition))
     # Nothing is ever remembered under these names; they make the layout count the visits that properties ask about.
     watched = {f"judged {number}": Remembered((), expression) for number, expression in enumerate(judged)}
     steps = Steps(evolve(definition, remember={**definition.remember, **watched}))
-    required = steps.layout.required_by_default if required is None else required
+    required = steps.layout.required_by_default
+    if traffic is not None and traffic.dependencies is not None:
+        required = sum({steps.bit(name) for name in traffic.dependencies})
     relevance = Relevance(steps.layout, required, judged)
-    found = alphabet(steps, relevance)
     cases = Cases(steps, relevance, required, len(closes_of(definition.properties)))
-    notes = tuple(f"{event_type} has more payloads than were tried" for event_type in found.cut)
-    return Moves(steps, relevance, cases, found.symbols), notes
+    if traffic is not None:
+        symbols = symbols_of(traffic)
+        return Given(Moves(steps, relevance, cases, symbols), traffic, symbols, reduce=reduce), []
+    found = alphabet(steps, relevance)
+    notes = [f"{event_type} has more payloads than were tried" for event_type in found.cut]
+    return AnyOrder(Moves(steps, relevance, cases, found.symbols)), notes
 
 
 def judged_by(definition: Definition) -> Iterator[Expression]:

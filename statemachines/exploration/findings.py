@@ -24,7 +24,7 @@ class Findings:
         """The states that are active in some case."""
 
     def exploration(
-        self, definition: Definition, properties: tuple[Judgement, ...], notes: tuple[str, ...], seconds: float
+        self, definition: Definition, properties: tuple[Judgement, ...], notes: list[str], seconds: float
     ) -> Exploration:
         """All of it."""
         names = transition_names(definition)
@@ -48,7 +48,7 @@ class Findings:
             untried=len(self.graph.cases) - self.graph.expanded,
             left_out=tuple(self.moves.relevance.left_out()),
             why_cut=self.graph.why_cut or next(iter(notes), None),
-            notes=notes,
+            notes=tuple(notes),
             only_by_hand=self._only_by_hand(),
         )
 
@@ -65,6 +65,8 @@ class Findings:
 
     def dead_ends(self) -> tuple[str, ...]:
         """Where a connection has not ended, and from where no transition is ever taken again, whatever comes."""
+        if not self.world.any_order:
+            return ()  # that no more events are sent is no fault of the definition
         active = bytearray(self.graph.active)
         active += bytes(len(self.graph.cases) - len(active))
         for number, case in enumerate(self.graph):

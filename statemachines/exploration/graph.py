@@ -136,12 +136,12 @@ class Avoiding:
             return []
         return [target for target in self.graph.successors(number) if not self.goals[target]]
 
-    def circles(self, weight: Weight) -> list[list[int]]:
+    def circles(self, weight: Weight, may_go_on: Callable[[int], bool]) -> list[list[int]]:
         """The components in which time can pass for ever."""
         found = []
         for component in self.components():
             members = set(component)
-            if any(
+            if may_go_on(component[0]) and any(
                 target in members and weight(number, target) > 0
                 for number in component
                 for target in self._inside(number)

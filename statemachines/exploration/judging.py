@@ -9,6 +9,8 @@ timers fire when they are due (and, with a traffic file, that its items come). S
 second part stops with no timer running, or goes round in a circle in which time passes; with ``within``, also where it
 takes longer. Ways on which infinitely much happens in no time are no ways.
 
+With traffic a circle counts only once nothing has to come any more.
+
 ``closes`` asks whether at an end the second action of a pair has followed the first: once is enough for several.
 """
 
@@ -155,7 +157,7 @@ class Judge:
     def _missed(self, avoiding: Avoiding) -> Way | None:
         """The shortest way on which the goal never comes."""
         stuck = avoiding.nearest(number for number in avoiding.depth if self._is_stuck(number))
-        circles = avoiding.circles(self._passed)
+        circles = avoiding.circles(self._passed, lambda number: self.world.may_go_on(self.graph.cases[number]))
         entries = {min(circle, key=lambda n: (avoiding.depth[n], n)): circle for circle in circles}
         entry = avoiding.nearest(entries)
         if stuck is not None and (entry is None or avoiding.depth[stuck] <= avoiding.depth[entry]):
@@ -165,7 +167,9 @@ class Judge:
             return None
         lap = avoiding.lap(entries[entry], self._passed)
         times = len(lap) - 1
-        return self._way([*avoiding.path(entry), *lap[1:]], f"the last {times} moves can repeat for ever")
+        there = avoiding.path(entry)
+        end = f"the last {times} moves can repeat for ever" if times > 1 else "the last move can repeat for ever"
+        return tell(self.world, self.graph, [*there, *lap[1:]], end, slow_from=len(there) - 1)
 
     def _late(self, avoiding: Avoiding, starts: list[int], within: float) -> Way | None:
         """A way on which the goal does not come in time, from the nearest start that has one."""
@@ -199,7 +203,8 @@ class Judge:
             way.append(step[0])
             step = came_from[step]
         end = "it is too late by now" if passed > limit else "nothing more has to happen"
-        return self._way(avoiding.path(start)[:-1] + way[::-1], end)
+        there = avoiding.path(start)
+        return tell(self.world, self.graph, there[:-1] + way[::-1], end, slow_from=len(there) - 1)
 
     def _is_stuck(self, number: int) -> bool:
         """Whether nothing has to happen any more."""

@@ -29,16 +29,21 @@ from statemachines.table.record import Record, Timer
 from statemachines.table.step import CREATED, TIMER_FIRED, Step, Steps
 from statemachines.table.table import CallEffect, PublishEffect
 
-Kind = Literal["event", "timer", "wait", "back"]
+Kind = Literal["event", "timer", "wait", "back", "fault"]
+Fault = Literal["lose", "duplicate", "reorder"]
 
 
 @frozen
 class Label:
-    """What a move is: an event that comes, a timer that fires, time that passes, an own event that comes back."""
+    """What a move is: an event that comes, a timer that fires, time that passes, an own event that comes back.
+
+    A ``fault`` is an event that is lost, comes again or comes late; with no ``fault``, one that does not come yet.
+    """
 
     kind: Kind
     symbol: Symbol | None = None
     timer: int | None = None
+    fault: Fault | None = None
 
 
 WAIT, BACK = Label("wait"), Label("back")
@@ -106,7 +111,7 @@ class Moves:
         self._groups: dict[int, tuple[Group, ...]] = {}
         self._charts: dict[tuple[int, int, int | None], Chart] = {}
         self._single: dict[tuple[int, int], Group] = {}
-        self._wakes = self._guards_that_wake()
+        self.wakes = self._guards_that_wake()
         self._heard_reads = relevance.reader.reads(relevance.heard_data())
         self._heard_data = any(True for _ in relevance.heard_data())
         self._hears_phases = steps.plan(PHASE_CHANGED).named
@@ -394,7 +399,7 @@ class Moves:
             else:
                 chart = Chart(mask)
         waits = self.cases.deferred_mask != 0 or self.labels[label].kind != "event"
-        return chart, not (waits or concern.heard or self._wakes)
+        return chart, not (waits or concern.heard or self.wakes)
 
     def _is_told_apart(self, concern: Concern) -> bool:
         """Whether the chart may tell two events of one class apart."""

@@ -16,6 +16,7 @@ class Way:
     """A way from the start: its steps, and the phase after each.
 
     :ivar end: what the end of it means, in words
+    :ivar replay: the steps as a scenario plays them: what is lost is left out, what comes twice or late is published
     :ivar configuration: the states that are active when all is done that follows from it at once
     """
 
@@ -23,6 +24,7 @@ class Way:
     phases: tuple[str, ...]
     end: str = ""
     configuration: tuple[str, ...] = ()
+    replay: tuple[Step, ...] = ()
 
 
 @frozen

@@ -24,11 +24,11 @@ def _lines(definition: str, description: str, way: Way, registration: dict[str, 
     yield f"description: {_flow(description)}\n"
     yield f"connections: {{{CONNECTION}: {_flow(registration)}}}\n"
     yield "steps:\n"
-    for step in way.steps:
+    for step in way.replay:
         yield from _step(step)
     if way.configuration:
         yield f"  - expect: {{configuration: [{', '.join(way.configuration)}]}}\n"
-    elif not way.steps:
+    elif not way.replay:
         yield "  []\n"
 
 
@@ -39,11 +39,8 @@ def _step(step: Step) -> Iterator[str]:
         yield f"  - publish: {step['publish']}\n"
         if step.get("data"):
             yield f"    data: {_flow(step['data'])}\n"
-    elif "wait" in step:
-        yield f"  - wait: {step['wait']}\n"
     else:
-        # What a fault does is in the steps around it; the fault itself is none.
-        yield f"  # {_flow(step)}\n"
+        yield f"  - wait: {step['wait']}\n"
 
 
 def _flow(value: Any) -> str:

@@ -35,6 +35,8 @@ class World(Protocol):
     """Where the moves come from."""
 
     moves: Moves
+    any_order: bool
+    """Whether any event may come at any time."""
 
     def start(self) -> int:
         """The first case."""
@@ -45,12 +47,17 @@ class World(Protocol):
     def may_rest(self, case: int) -> bool:
         """Whether nothing more has to happen."""
 
+    def may_go_on(self, case: int) -> bool:
+        """Whether what goes round here can do so for ever, as nothing else has to come."""
+
     def passed(self, before: int, after: int) -> int:
         """The nanoseconds between a case and one that a move of it leads to; the most, if there are several ways."""
 
 
 class AnyOrder:
     """Any event may come or not, in any order; timers fire when they are due."""
+
+    any_order = True
 
     def __init__(self, moves: Moves) -> None:
         self.moves = moves
@@ -111,6 +118,10 @@ class AnyOrder:
     def may_rest(self, case: int) -> bool:
         """Whether no timer runs and nothing comes back."""
         return not case & (self.moves.timers_mask | self.moves.cases.heard.mask)
+
+    def may_go_on(self, case: int) -> bool:
+        """Always: no event has to come."""
+        return True
 
     def passed(self, before: int, after: int) -> int:
         """How long the next timer had to run, if it is what changed or what was waited for."""

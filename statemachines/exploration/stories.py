@@ -23,22 +23,25 @@ INSTANT = Fraction(NANOSECONDS, 1000)
 """How long before a timer "just before" is, in nanoseconds, if nothing is nearer."""
 
 
-def tell(world: World, graph: Graph, path: Sequence[int], end: str = "") -> Way:
-    """The way through these cases."""
+def tell(world: World, graph: Graph, path: Sequence[int], end: str = "", slow_from: int | None = None) -> Way:
+    """The way through these cases; from the position ``slow_from`` on by the moves that take the most time."""
     teller = _Teller(world.moves)
     steps: list[Step] = []
+    replay: list[Step] = []
     phases: list[str] = []
     teller.arrive(graph.cases[path[0]], Fraction(0))
-    for before, after in pairwise(path):
-        label = world.moves.labels[label_between(world, graph, before, after)]
-        step = teller.step(graph.cases[before], graph.cases[after], label)
+    for position, (before, after) in enumerate(pairwise(path)):
+        slow = slow_from is not None and position >= slow_from
+        label = world.moves.labels[label_between(world, graph, before, after, slow=slow)]
+        step, played = teller.step(graph.cases[before], graph.cases[after], label)
+        replay += [] if played is None else [played]
         phase = world.moves.cases.situation(graph.cases[after]).phase
         if step is not None:
             steps.append(step)
             phases.append(phase)
         elif phases:
             phases[-1] = phase  # it came by itself, with the step before
-    return Way(tuple(steps), tuple(phases), end, _settled(world, graph.cases[path[-1]]))
+    return Way(tuple(steps), tuple(phases), end, _settled(world, graph.cases[path[-1]]), tuple(replay))
 
 
 def _settled(world: World, case: int) -> tuple[str, ...]:
@@ -55,13 +58,14 @@ def _settled(world: World, case: int) -> tuple[str, ...]:
     return ()
 
 
-def label_between(world: World, graph: Graph, before: int, after: int) -> int:
-    """The move that leads from a case to the next one of a way."""
-    if graph.parents[after] == before and after:
+def label_between(world: World, graph: Graph, before: int, after: int, *, slow: bool = False) -> int:
+    """The move that leads from a case to the next one of a way; of several the first, or the one that takes time."""
+    if graph.parents[after] == before and after and not slow:
         return graph.labels[after]
     found: list[int] = []
     world.expand(graph.cases[before], found)
-    return next(found[place - 1] for place in range(1, len(found), 2) if found[place] == graph.cases[after])
+    labels = [found[place - 1] for place in range(1, len(found), 2) if found[place] == graph.cases[after]]
+    return next((one for one in labels if slow and world.moves.labels[one].kind in ("wait", "timer")), labels[0])
 
 
 class _Teller:
@@ -79,8 +83,8 @@ class _Teller:
             for value, spec in self._timers.of(case)
         }
 
-    def step(self, before: int, after: int, label: Label) -> Step | None:
-        """The move as a step; None if it happens by itself."""
+    def step(self, before: int, after: int, label: Label) -> tuple[Step | None, Step | None]:
+        """The move as a step, and as a scenario plays it; None if it happens by itself, or does not happen."""
         timers = self._timers.of(before)
         passed = Fraction(0)
         if label.kind == "wait":
@@ -88,9 +92,14 @@ class _Teller:
         elif label.kind == "timer":
             passed = self._left[timers[0][1]]
         self.arrive(after, passed)
-        if label.kind == "event" and label.symbol is not None:
-            return event_step(label.symbol.type, label.symbol.data)
-        return {"wait": _duration(passed)} if passed > 0 else None
+        if label.symbol is not None and label.kind in ("event", "fault"):
+            played = event_step(label.symbol.type, label.symbol.data)
+            if label.kind == "event":
+                return played, played
+            fault: Step | None = None if label.fault is None else {label.fault: label.symbol.type}
+            return fault, None if label.fault in (None, "lose") else played
+        step: Step | None = {"wait": _duration(passed)} if passed > 0 else None
+        return step, step
 
     def _instant(self, timers: Timers) -> Fraction:
         """A time shorter than any that the order of the timers depends on."""
