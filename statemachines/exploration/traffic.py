@@ -3,8 +3,8 @@
 Between sources any order can happen. Orders that lead to the same case are one from there on. Two more reductions:
 
 Sources that send the same are interchangeable, so of the ways to have got so far with each only one is kept: the
-quotient by an automorphism group (Emerson and Sistla, Symmetry and model checking, 1996). Properties do not tell sources
-apart.
+quotient by an automorphism group (Emerson and Sistla, Symmetry and model checking, 1996). No property names
+a source.
 
 An event that can change nothing, whenever it comes, is taken as having come as soon as it could. It is independent of
 every other move and no property sees it: an ample set of one (Peled, All from one, one for all, 1993). What could be
