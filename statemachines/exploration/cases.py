@@ -60,8 +60,7 @@ class Cases:
         layout, facts = steps.layout, relevance.facts
         packing = Packing()
         self.active: list[Part[tuple[int, ...]]] = [
-            packing.part(f"active states ({part})", (), _WIDTH if part == 0 else _VALUES)
-            for part in range(self.regions.count)
+            packing.part(f"active states ({part})", (), self.regions.width(part)) for part in range(self.regions.count)
         ]
         owners = [self.regions.part_of[owner] for owner, _ in layout.histories]
         nothing: tuple[Any, ...] = (None,) * len(owners)
@@ -71,10 +70,11 @@ class Cases:
             held = packing.part(f"histories ({part})", nothing[: len(numbers)], _VALUES)
             self._histories.append((numbers, held))
         self._dependencies = []
-        for bit in layout.bits.values():
+        for name, bit in layout.bits.items():
             if facts.dependencies & bit:
-                shift = packing.bits(2)
-                self._dependencies.append(_Bits(bit, 1 << shift, 2 << shift))
+                fails = bool(steps.definition.dependencies[name].failed_on)
+                shift = packing.bits(2 if fails else 1)
+                self._dependencies.append(_Bits(bit, 1 << shift, 2 << shift if fails else 0))
         self._remembered: list[tuple[int, Part[Any]]] = [
             (number, packing.part(f"meta.{layout.remembered[number]}", None, _VALUES, frozen_value(None)))
             for number in sorted(facts.remembered)
@@ -84,13 +84,14 @@ class Cases:
             most = relevance.most_visits(number)
             width = _UNBOUNDED if most is None else max(1, most.bit_length())
             self._visits.append((number, packing.bits(width), width, most))
-        self._deferred: Part[tuple[Event, ...]] | None = None
-        if any(state.defer for state in layout.states):
-            self._deferred = packing.part("deferred events", (), _WIDTH)
-        self.heard: Part[tuple[Heard, ...]] = packing.part("events that come back", (), _WIDTH)
         self.monitors = packing.bits(monitors)
         """Where the bits of what is watched begin."""
         self.timers: Part[Timers] = packing.part("timers", (), 24)
+        # Mostly nothing, and so on top: leading zeros cost nothing.
+        self.heard: Part[tuple[Heard, ...]] = packing.part("events that come back", (), _WIDTH)
+        self._deferred: Part[tuple[Event, ...]] | None = None
+        if any(state.defer for state in layout.states):
+            self._deferred = packing.part("deferred events", (), _WIDTH)
         self.above = packing.used
         """The first bit that is free for what is beside a connection."""
         self.everything = (1 << packing.used) - 1 & ~self.timers.mask

@@ -72,6 +72,8 @@ class Findings:
         for number, case in enumerate(self.graph):
             if self.moves.ended(case):
                 active[number] = 1
+        if active.find(0) < 0:
+            return ()
         found: dict[str, None] = {}
         for number, moves_on in enumerate(can_reach(self.graph, active)):
             if not moves_on:

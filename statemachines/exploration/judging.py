@@ -79,7 +79,10 @@ class Judge:
     def all(self) -> Iterator[Judgement]:
         """A judgement of each property."""
         for name, wanted in self.moves.steps.definition.properties.items():
-            yield self.judge(name, wanted)
+            try:
+                yield self.judge(name, wanted)
+            except KeyboardInterrupt:
+                yield Judgement(name, None, why="interrupted")
 
     def judge(self, name: str, wanted: Property) -> Judgement:
         """What became of a property."""

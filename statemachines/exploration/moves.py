@@ -29,6 +29,9 @@ from statemachines.table.record import Record, Timer
 from statemachines.table.step import CREATED, TIMER_FIRED, Step, Steps
 from statemachines.table.table import CallEffect, PublishEffect
 
+MAX_KNOWN = 250_000
+"""So many steps are remembered, and as many that were before: some 40 MB, however many cases there are."""
+
 Kind = Literal["event", "timer", "wait", "back", "fault"]
 Fault = Literal["lose", "duplicate", "reorder"]
 
@@ -48,20 +51,24 @@ class Label:
 
 WAIT, BACK = Label("wait"), Label("back")
 
-Moved = tuple[bool, int, int, int]
-"""What the chart did: whether a transition was taken, the bits that it keeps, those that it sets, and the timers."""
+Moved = tuple[bool, int, int]
+"""What the chart did: whether a transition was taken, the bits that changed, and what becomes of the timers."""
 
 
 @define(eq=False)
 class Chart:
-    """What the chart does on events of one kind, by the bits that it reads. None: the step never settles."""
+    """What the chart does on events of one kind, by the bits that it reads. None: the step never settles.
+
+    ``known`` are the steps made lately, ``older`` those from before.
+    """
 
     mask: int
     known: dict[int, Moved | None] = field(factory=dict)
+    older: dict[int, Moved | None] = field(factory=dict)
 
 
-Learnt = tuple[int, int, int, Chart]
-"""One way in which events change facts: one such event's label, the bits kept and set, and the chart's part."""
+Learnt = tuple[int, int, Chart]
+"""One way in which events change facts: one such event's label, the bits that changed, and the chart's part."""
 
 
 @define(eq=False)
@@ -110,6 +117,8 @@ class Moves:
         self.conflicts = Conflicts(steps)
         self._groups: dict[int, tuple[Group, ...]] = {}
         self._charts: dict[tuple[int, int, int | None], Chart] = {}
+        self._moved: dict[Moved, Moved] = {}
+        self._kept = 0
         self._single: dict[tuple[int, int], Group] = {}
         self.wakes = self._guards_that_wake()
         self._heard_reads = relevance.reader.reads(relevance.heard_data())
@@ -156,15 +165,15 @@ class Moves:
         learnt = group.known.get(case & group.mask)
         if learnt is None:
             learnt = self.learn(group, case)
-        for _, keep, bits, chart in learnt:
-            middle = case & keep | bits
+        for _, told, chart in learnt:
+            middle = case ^ told
             try:
                 moved = chart.known[middle & chart.mask]
             except KeyError:
                 moved = self.move(chart, case, middle, label)
             if moved is not None:
-                active, keep, bits, change = moved
-                middle = middle & keep | bits
+                active, flipped, change = moved
+                middle ^= flipped
                 return active, self.change_timers(middle, change) if change else middle
         return False, case
 
@@ -230,28 +239,43 @@ class Moves:
                 if step is None:
                     continue
                 bits = self.cases.pack(evolve(step.during, situation=self.cases.situation(case))) & group.mask
-            if not quiet or bits != case & group.mask:
-                found.setdefault((bits, chart), (label, ~group.mask, bits, chart))
+            told = (bits ^ case) & group.mask
+            if not quiet or told:
+                found.setdefault((told, chart), (label, told, chart))
+        if len(group.known) >= MAX_KNOWN:
+            group.known.clear()
         known = group.known[case & group.mask] = tuple(found.values())
         return known
 
     def move(self, chart: Chart, case: int, middle: int, label: int) -> Moved | None:
         """Let the table make the step of an event, which makes ``middle`` of the facts of ``case``."""
+        bits = middle & chart.mask
+        if bits in chart.older:
+            moved = chart.older.pop(bits)
+        else:
+            moved = self._let_move(chart, case, middle, label)
+            self._kept += 1
+            if self._kept > MAX_KNOWN:
+                self._age()
+        chart.known[bits] = moved
+        return moved
+
+    def _age(self) -> None:
+        """Forget the steps that were not made lately."""
+        self._kept = 0
+        for chart in self._charts.values():
+            chart.older, chart.known = chart.known, {}
+
+    def _let_move(self, chart: Chart, case: int, middle: int, label: int) -> Moved | None:
         made = self._made(self.cases.record(case), self.labels[label])
         if made is None:
-            chart.known[middle & chart.mask] = None
             return None
         active = any(not step.outcome.quiet for step in made)
         after, changes = self._result(made, middle, back=self.labels[label].kind == "back")
         if (after ^ middle) & self.cases.everything & ~chart.mask:
             raise AssertionError("a step changed more than it can read")  # a mistake in `regions` or `reading`
-        moved = chart.known[middle & chart.mask] = (
-            active,
-            ~chart.mask,
-            after & chart.mask,
-            self._change_number(changes),
-        )
-        return moved
+        moved = (active, (after ^ middle) & chart.mask, self._change_number(changes))
+        return self._moved.setdefault(moved, moved)
 
     def _made(self, record: Record, label: Label) -> list[Step] | None:
         """The steps of a move: its own, then those of the deferred events that are sent again."""
@@ -389,15 +413,11 @@ class Moves:
             event_class = self.steps.layout.event_class(symbol.type)
         concern = self.cases.regions.concern(around, event_class)
         own = symbol is not None and self._is_told_apart(concern)
-        key = (case & self.around_mask, event_class, label if own else None)
+        key = (case & self.around_mask, event_class, label if own or self.labels[label].kind == "back" else None)
         chart = self._charts.get(key)
         if chart is None:
             is_back = self.labels[label].kind == "back"
-            mask = self.cases.everything if is_back else self._chart_mask(concern)
-            if not is_back or own:
-                chart = self._charts[key] = Chart(mask)
-            else:
-                chart = Chart(mask)
+            chart = self._charts[key] = Chart(self.cases.everything if is_back else self._chart_mask(concern))
         waits = self.cases.deferred_mask != 0 or self.labels[label].kind != "event"
         return chart, not (waits or concern.heard or self.wakes)
 

@@ -22,6 +22,9 @@ from statemachines.table.layout import UNHANDLED, Layout
 
 PHASE_CHANGED = "connection.phase_changed"
 
+MANY = 20
+"""Bits for a part that has regions of its own: any number of them may combine."""
+
 Everything = None
 """Stands for all parts of a chart."""
 
@@ -92,6 +95,13 @@ class Regions:
             for guard in way.guards
         )
         return Concern(found, guards, heard, moves=True)
+
+    def width(self, part: int) -> int:
+        """Bits enough for the number of every set of states that can be active in a part."""
+        layout = self.layout
+        states = [number for number, found in enumerate(self.part_of) if found == part]
+        split = any(layout.states[number].parallel and number not in self.regions_of for number in states)
+        return MANY if split else (len(states) + 1).bit_length()
 
     # -- details --
 

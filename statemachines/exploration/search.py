@@ -1,8 +1,8 @@
 """All cases, breadth first: so the way that is kept to each is a shortest one.
 
-A case is an integer, and costs its place in a dictionary and a list, the case it was first reached from, the move that
-led there, and the cases that it leads to: some 150 bytes. What is asked about all of them afterwards (can each still
-reach an end? does a way lead round in a circle?) is asked of these arrays.
+A case is an integer, and costs its place in a dictionary and a list, the case it was first reached from and the move
+that led there: some 130 bytes. Where else its moves lead is needed for some questions only (can each case still reach
+an end? does a way lead round in a circle?), and worked out for these once more.
 """
 
 from __future__ import annotations
@@ -89,16 +89,16 @@ class AnyOrder:
             learnt = group.known.get(case & group.mask)
             if learnt is None:
                 learnt = moves.learn(group, case)
-            for label, keep, bits, chart in learnt:
-                after = case & keep | bits
+            for label, told, chart in learnt:
+                after = case ^ told
                 try:
                     moved = chart.known[after & chart.mask]
                 except KeyError:
                     moved = moves.move(chart, case, after, label)
                 if moved is None:
                     continue
-                took, keep, bits, change = moved
-                after = after & keep | bits
+                took, flipped, change = moved
+                after ^= flipped
                 if change:
                     after = moves.change_timers(after, change)
                 if took:
@@ -139,15 +139,17 @@ class AnyOrder:
 class Graph:
     """The cases that were found, by number in the order found; the first ``expanded`` of them were tried.
 
-    ``parents`` and ``labels`` tell from where and by which move each was found. The moves of case ``n`` that change
-    something lead to ``edges[offsets[n]:offsets[n + 1]]``.
+    ``parents`` and ``labels`` tell from where and by which move each was found. Where else its moves lead is only
+    worked out (again) when somebody asks.
     """
 
+    world: World
     cases: list[int] = field(factory=list)
     parents: array[int] = field(factory=lambda: array("I"))
     labels: array[int] = field(factory=lambda: array("I"))
-    edges: array[int] = field(factory=lambda: array("I"))
-    offsets: array[int] = field(factory=lambda: array("Q"))
+    numbers: dict[int, int] = field(factory=dict)
+    _edges: array[int] = field(factory=lambda: array("I"))
+    _offsets: array[int] = field(factory=lambda: array("Q"))
     active: bytearray = field(factory=bytearray)
     """Whether a move of the case took a transition."""
     transitions: int = 0
@@ -163,9 +165,29 @@ class Graph:
         """Whether every case was tried."""
         return self.why_cut is None
 
+    @property
+    def edges(self) -> array[int]:
+        """Where the moves of all cases lead, those of the first case first."""
+        if not self._offsets:
+            self._link()
+        return self._edges
+
     def successors(self, number: int) -> array[int]:
         """The cases that the moves of a case lead to, itself aside."""
-        return self.edges[self.offsets[number] : self.offsets[number + 1]]
+        if not self._offsets:
+            self._link()
+        return self._edges[self._offsets[number] : self._offsets[number + 1]]
+
+    def _link(self) -> None:
+        edges, offsets = array("I"), array("Q", [0])
+        expand, numbers = self.world.expand, self.numbers
+        found: list[int] = []
+        for case in self.cases[: self.expanded]:
+            found.clear()
+            expand(case, found)
+            edges.extend({numbers[after] for after in found[1::2]})
+            offsets.append(len(edges))
+        self._edges, self._offsets = edges, offsets
 
     def path(self, number: int) -> list[int]:
         """The shortest way from the first case to this one, both included."""
@@ -188,16 +210,13 @@ class Graph:
 
 def search(world: World, bounds: Bounds, progress: Progress | None = None) -> Graph:
     """Find all cases, or as many as the bounds allow. An interrupt ends it too, and what was found is kept."""
-    graph = Graph()
+    graph = Graph(world)
     try:
         _search(world, bounds, progress, graph)
     except TooMany as error:
         graph.why_cut = str(error)
     except KeyboardInterrupt:
         graph.why_cut = "interrupted"
-    del graph.edges[graph.offsets[graph.expanded] if graph.expanded < len(graph.offsets) else len(graph.edges) :]
-    del graph.offsets[graph.expanded :]
-    graph.offsets.append(len(graph.edges))
     return graph
 
 
@@ -205,13 +224,14 @@ def _search(world: World, bounds: Bounds, progress: Progress | None, graph: Grap
     began = time.monotonic()
     most = bounds.cases if bounds.cases is not None else 1 << 32
     first = world.start()
-    cases, parents, labels, edges, offsets = graph.cases, graph.parents, graph.labels, graph.edges, graph.offsets
+    cases, parents, labels, numbers = graph.cases, graph.parents, graph.labels, graph.numbers
     cases.append(first)
     parents.append(0)
     labels.append(0)
-    numbers = {first: 0}
+    numbers[first] = 0
     number = 0
     expand, active = world.expand, graph.active
+    found: list[int] = []
     while number < len(cases):
         if number % CHECK_EVERY == 0:
             if bounds.seconds is not None and time.monotonic() - began > bounds.seconds:
@@ -219,8 +239,7 @@ def _search(world: World, bounds: Bounds, progress: Progress | None, graph: Grap
                 return
             if progress is not None:
                 progress(len(cases), number, graph.transitions)
-        found: list[int] = []
-        offsets.append(len(edges))
+        found.clear()
         moved, tried = expand(cases[number], found)
         graph.transitions += tried
         for position in range(1, len(found), 2):
@@ -235,6 +254,5 @@ def _search(world: World, bounds: Bounds, progress: Progress | None, graph: Grap
                 cases.append(after)
                 parents.append(number)
                 labels.append(found[position - 1])
-            edges.append(known)
         active.append(moved)
         number += 1
