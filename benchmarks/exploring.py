@@ -1,7 +1,7 @@
 """Exploring: what a move costs once the steps are known, and what a case costs, beside a plain search over the table.
 
-The plain search does what one would write in an afternoon: records in a dictionary, each event sent to each of them, and
-the case it was first reached from. Both find the same cases of the same chart.
+The plain search does what one would write in an afternoon: records in a dictionary, each event sent to each, and the
+case it was first reached from. Both find the same cases of the same chart.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def regions(number: int) -> Definition:
 
 def reports(scale: Scale) -> list[Report]:
     """Seconds a move, and bytes a case."""
-    small, large = scale(4, 2), scale(6, 3)
+    small, large = scale(3, 2), scale(6, 3)
     move = Comparison(
         "exploring_speed",
         f"one move, {STATES**small:,} configurations, the steps known",
