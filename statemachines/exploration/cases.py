@@ -21,6 +21,8 @@ CONNECTION = "conn_1"
 """The connection that is explored."""
 
 _WIDTH = 16
+_TIMERS = 22
+_HEARD = 10
 _VALUES = 12
 _VISITS = 8
 _UNBOUNDED = 20
@@ -39,6 +41,15 @@ class Heard:
         return (self.type, frozen_value(self.data))
 
 
+class Shared:
+    """What the connections of several definitions on one bus share: the events that come back, and the clock."""
+
+    def __init__(self) -> None:
+        self.packing = Packing()
+        self.timers: Part[Timers] = self.packing.part("timers", (), _TIMERS)
+        self.heard: Part[tuple[Heard, ...]] = self.packing.part("events that come back", (), _HEARD)
+
+
 @frozen(eq=False)
 class _Bits:
     """Where a dependency's two bits are."""
@@ -51,14 +62,18 @@ class _Bits:
 class Cases:
     """How the connections of one definition are packed into numbers."""
 
-    def __init__(self, steps: Steps, relevance: Relevance, required: int, monitors: int) -> None:
+    def __init__(
+        self, steps: Steps, relevance: Relevance, required: int, monitors: int, shared: Shared | None = None
+    ) -> None:
         self.steps = steps
         self.relevance = relevance
         self.required = required
         self.regions = Regions(steps.layout)
         self._identity = Identity(CONNECTION, None, None, None, {}, 0.0)
         layout, facts = steps.layout, relevance.facts
-        packing = Packing()
+        shared = Shared() if shared is None else shared
+        packing = shared.packing
+        begin = packing.used
         self.active: list[Part[tuple[int, ...]]] = [
             packing.part(f"active states ({part})", (), self.regions.width(part)) for part in range(self.regions.count)
         ]
@@ -86,15 +101,13 @@ class Cases:
             self._visits.append((number, packing.bits(width), width, most))
         self.monitors = packing.bits(monitors)
         """Where the bits of what is watched begin."""
-        self.timers: Part[Timers] = packing.part("timers", (), 24)
-        # Mostly nothing, and so on top: leading zeros cost nothing.
-        self.heard: Part[tuple[Heard, ...]] = packing.part("events that come back", (), _WIDTH)
+        self.timers, self.heard = shared.timers, shared.heard
         self._deferred: Part[tuple[Event, ...]] | None = None
         if any(state.defer for state in layout.states):
             self._deferred = packing.part("deferred events", (), _WIDTH)
         self.above = packing.used
         """The first bit that is free for what is beside a connection."""
-        self.everything = (1 << packing.used) - 1 & ~self.timers.mask
+        self.everything = (1 << packing.used) - (1 << begin) | self.heard.mask
         self.configuration_mask = sum(part.mask for part in self.active)
         self._situations: dict[int, Situation] = {}
         self._situation_mask = self.configuration_mask | sum(part.mask for _, part in self._histories)

@@ -7,7 +7,7 @@ from the values of :mod:`~statemachines.exploration.values`, and those are merge
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import product
 from math import prod
 from typing import Any
@@ -18,9 +18,9 @@ from bus.event import Event
 from bus.names import matches
 from statemachines.exploration.reading import Relevance, fields_read, guards_of, path_of
 from statemachines.exploration.values import Candidates, frozen_value
+from statemachines.language.definition import Definition
 from statemachines.language.expressions import Expression
 from statemachines.language.names import is_done, is_pattern
-from statemachines.table.compiling import Value
 from statemachines.table.step import Steps
 
 MAX_PAYLOADS = 10_000
@@ -43,29 +43,46 @@ class Alphabet:
     cut: tuple[str, ...] = ()
 
 
-def alphabet(steps: Steps, relevance: Relevance) -> Alphabet:
-    """The events that may come to a connection."""
+def alphabet(listening: Sequence[tuple[Steps, Relevance]]) -> Alphabet:
+    """The events that may come to connections of these definitions, which share a bus."""
     candidates = Candidates()
-    for guard in guards_of(steps.layout):
-        candidates.condition(guard)
-    for expression, is_value in relevance.learning():
-        if not is_value:
-            candidates.condition(expression)
-    for name, known in steps.definition.remember.items():
-        candidates.kept(name, known.value)
+    for number, (steps, relevance) in enumerate(listening):
+        candidates.begin(str(number))
+        for guard in guards_of(steps.layout):
+            candidates.condition(guard)
+        for expression, is_value in relevance.learning():
+            if not is_value:
+                candidates.condition(expression)
+        for name, known in steps.definition.remember.items():
+            candidates.kept(name, known.value)
     symbols: list[Symbol] = []
     cut = []
-    for event_type in event_types(steps, relevance):
-        payloads, whole = _payloads(event_type, steps, relevance, candidates)
+    for event_type in event_types(listening):
+        payloads, whole = _payloads(event_type, listening, candidates)
         symbols += [Symbol(event_type, payload) for payload in payloads]
         if not whole:
             cut.append(event_type)
     return Alphabet(tuple(symbols), tuple(cut))
 
 
-def event_types(steps: Steps, relevance: Relevance) -> list[str]:
-    """The types that the definition names, and for each of its patterns one more."""
-    definition = steps.definition
+def event_types(listening: Sequence[tuple[Steps, Relevance]]) -> list[str]:
+    """The types that the definitions name, and for each of their patterns one more."""
+    named: dict[str, None] = {}
+    asked: list[Expression] = []
+    for steps, relevance in listening:
+        named.update(_named(steps.definition))
+        asked += [*guards_of(steps.layout), *(expression for expression, _ in relevance.learning())]
+    patterns = [name for name in named if is_pattern(name) and name.endswith("*")]
+    types = [name for name in named if name not in patterns]
+    for text in _event_constants(asked):
+        if text not in types and any(matches(pattern, text) for pattern in patterns):
+            types.append(text)
+    for pattern in sorted(patterns, key=len):
+        types.append(_unnamed(pattern, types))
+    return types
+
+
+def _named(definition: Definition) -> dict[str, None]:
     named: dict[str, None] = {}
     for dependency in definition.dependencies.values():
         for triggers in (dependency.ready_on, dependency.lost_on, dependency.failed_on):
@@ -76,14 +93,7 @@ def event_types(steps: Steps, relevance: Relevance) -> list[str]:
         for transition in state.transitions:
             named.update(dict.fromkeys(event for event in transition.event if not is_done(event)))
         named.update(dict.fromkeys(state.defer))
-    patterns = [name for name in named if is_pattern(name) and name.endswith("*")]
-    types = [name for name in named if name not in patterns]
-    for text in _event_constants([*guards_of(steps.layout), *(e for e, _ in relevance.learning())]):
-        if text not in types and any(matches(pattern, text) for pattern in patterns):
-            types.append(text)
-    for pattern in sorted(patterns, key=len):
-        types.append(_unnamed(pattern, types))
-    return types
+    return named
 
 
 def _unnamed(pattern: str, types: list[str]) -> str:
@@ -111,22 +121,24 @@ def _event_constants(expressions: Iterable[Expression]) -> Iterator[str]:
 
 
 def _payloads(
-    event_type: str, steps: Steps, relevance: Relevance, candidates: Candidates
+    event_type: str, listening: Sequence[tuple[Steps, Relevance]], candidates: Candidates
 ) -> tuple[list[dict[str, Any]], bool]:
     """The payloads that make a difference, and whether these are all."""
-    asked = list(relevance.asked_on(event_type))
-    paths = sorted(fields_read(expression for expression, _ in asked))
+    asked = [(steps, *one) for steps, relevance in listening for one in relevance.asked_on(event_type)]
+    paths = sorted(fields_read(expression for _, expression, _ in asked))
     paths = [path for path in paths if not any(other[: len(path)] == path and other != path for other in paths)]
     choices = [candidates.of(path) for path in paths]
     whole = prod(map(len, choices)) <= MAX_PAYLOADS
     atoms = [
-        _compiled(atom, steps) for expression, is_value in asked for atom in _atoms(expression.tree, truth=not is_value)
+        _compiled(atom, steps)
+        for steps, expression, is_value in asked
+        for atom in _atoms(expression.tree, truth=not is_value)
     ]
     merged: dict[tuple[Any, ...], dict[str, Any]] = {}
     for values in product(*choices) if whole else _one_at_a_time(choices):
         payload = _payload(paths, values)
         event = Event(event_type, "", payload, id="", timestamp=0.0)
-        signature = tuple(frozen_value(atom(steps.blank, event)) for atom in atoms)
+        signature = tuple(frozen_value(atom(event)) for atom in atoms)
         merged.setdefault(signature, payload)
     return list(merged.values()), whole
 
@@ -177,7 +189,8 @@ def _reads_event_alone(tree: ast.expr) -> bool:
     return all(_reads_event_alone(child) for child in ast.iter_child_nodes(tree) if isinstance(child, ast.expr))
 
 
-def _compiled(tree: ast.expr, steps: Steps) -> Value:
+def _compiled(tree: ast.expr, steps: Steps) -> Callable[[Event], Any]:
     """The value of a part, in a list, so that None is told from what cannot be evaluated."""
     listed = ast.List([tree], ast.Load())
-    return steps.table.compiler.value(Expression(ast.unparse(listed), listed, (), (), (), ()))
+    value = steps.table.compiler.value(Expression(ast.unparse(listed), listed, (), (), (), ()))
+    return lambda event: value(steps.blank, event)

@@ -61,7 +61,7 @@ def world_of(definition: Definition, traffic: Traffic | None = None, *, reduce: 
     if traffic is not None:
         symbols = symbols_of(traffic)
         return Given(Moves(steps, relevance, cases, symbols), traffic, symbols, reduce=reduce), []
-    found = alphabet(steps, relevance)
+    found = alphabet([(steps, relevance)])
     notes = [f"{event_type} has more payloads than were tried" for event_type in found.cut]
     return AnyOrder(Moves(steps, relevance, cases, found.symbols)), notes
 

@@ -97,7 +97,14 @@ class Clock:
 class Moves:
     """The moves of all cases of one definition."""
 
-    def __init__(self, steps: Steps, relevance: Relevance, cases: Cases, symbols: Sequence[Symbol]) -> None:
+    def __init__(
+        self,
+        steps: Steps,
+        relevance: Relevance,
+        cases: Cases,
+        symbols: Sequence[Symbol],
+        states: list[int] | None = None,
+    ) -> None:
         self.steps = steps
         self.cases = cases
         self.relevance = relevance
@@ -123,11 +130,15 @@ class Moves:
         self.wakes = self._guards_that_wake()
         self._heard_reads = relevance.reader.reads(relevance.heard_data())
         self._heard_data = any(True for _ in relevance.heard_data())
-        self._hears_phases = steps.plan(PHASE_CHANGED).named
+        self._hears_phases = relevance.hears(PHASE_CHANGED)
         self._symbols = list(symbols)
         self._heard_symbols: dict[Any, int] = {}
         self._timers: dict[int, Timer] = {}
-        self._state_of = [spec.state for spec in steps.layout.timers]
+        # The clock is shared by all definitions on the bus: the numbers of their timers and states go on.
+        self._state_of = [] if states is None else states
+        self.first_timer = len(self._state_of)
+        self._first_state = max(self._state_of, default=-1) + 1
+        self._state_of += [self._first_state + spec.state for spec in steps.layout.timers]
         self._changes: list[tuple[Change, ...]] = [()]
         self._change_numbers: dict[tuple[Change, ...], int] = {(): 0}
         self._changed: list[dict[int, int]] = [{}]
@@ -140,11 +151,15 @@ class Moves:
 
     def start(self) -> int:
         """The case of a connection that was just registered."""
+        return self.register(0)
+
+    def register(self, case: int) -> int:
+        """The case with a connection of this definition in it."""
         created = self._event(Symbol(CREATED, {}))
         identity = self.cases.record(0).identity
         step = self.steps.register(identity, self.cases.required, created, at=0.0, now=0.0)
-        case, changes = self._result([step], 0)
-        return self.change_timers(case, self._change_number(changes))
+        after, changes = self._result([step], case)
+        return self.change_timers(case | after, self._change_number(changes))
 
     # -- what a case can do --
 
@@ -206,17 +221,26 @@ class Moves:
 
     def fire(self, case: int, clock: Clock) -> tuple[bool, int]:
         """The case after its next timer has fired."""
-        return self.after(self.timer_labels + clock.timer, case & ~self.timers_mask | clock.after)
+        return self.after(self.timer_label(clock), case & ~self.timers_mask | clock.after)
+
+    def timer_label(self, clock: Clock) -> int:
+        """The label of a timer that fires."""
+        return self.timer_labels + clock.timer - self.first_timer
 
     def come_back(self, case: int) -> tuple[bool, int]:
-        """The case after the first of its own events has come back."""
-        first, *_ = self.cases.heard.of(case)
-        label = self._heard_symbols.get(first.key)
+        """The case after the first of the events that come back has done so."""
+        first, *rest = self.cases.heard.of(case)
+        waiting = self.cases.heard.number(tuple(rest), tuple(one.key for one in rest))
+        return self.hear(first, case & ~self.cases.heard.mask | waiting)
+
+    def hear(self, event: Heard, case: int) -> tuple[bool, int]:
+        """The case after an event that some definition published."""
+        label = self._heard_symbols.get(event.key)
         if label is None:
             label = len(self.labels)
-            self.labels.append(Label("back", Symbol(first.type, first.data)))
-            self._heard_symbols[first.key] = label
-        return self.after(label, case)
+            self.labels.append(Label("back", Symbol(event.type, event.data)))
+            self._heard_symbols[event.key] = label
+        return (False, case) if self.ended(case) else self.after(label, case)
 
     def ended(self, case: int) -> bool:
         """Whether the connection has ended."""
@@ -271,7 +295,7 @@ class Moves:
         if made is None:
             return None
         active = any(not step.outcome.quiet for step in made)
-        after, changes = self._result(made, middle, back=self.labels[label].kind == "back")
+        after, changes = self._result(made, middle)
         if (after ^ middle) & self.cases.everything & ~chart.mask:
             raise AssertionError("a step changed more than it can read")  # a mistake in `regions` or `reading`
         moved = (active, (after ^ middle) & chart.mask, self._change_number(changes))
@@ -324,10 +348,10 @@ class Moves:
                         changed = True
                         break
 
-    def _result(self, made: list[Step], case: int, *, back: bool = False) -> tuple[int, tuple[Change, ...]]:
+    def _result(self, made: list[Step], case: int) -> tuple[int, tuple[Change, ...]]:
         """The case after some steps, and what they do to its timers."""
         after = self.cases.pack(made[-1].after) | case & self.timers_mask
-        heard = list(self.cases.heard.of(case))[1 if back else 0 :]
+        heard = list(self.cases.heard.of(case))
         watched = case >> self.cases.monitors
         changes = []
         for step in made:
@@ -336,9 +360,10 @@ class Moves:
             watched = self._watched(step, watched)
             for timer in step.armed:
                 self._timers[timer.spec.number] = timer
-            arms = tuple((remaining(timer.deadline), timer.spec.number) for timer in step.armed)
-            if arms or step.outcome.disarms:
-                changes.append(Change(step.outcome.disarms, arms))
+            arms = tuple((remaining(timer.deadline), self.first_timer + timer.spec.number) for timer in step.armed)
+            disarms = frozenset(self._first_state + state for state in step.outcome.disarms)
+            if arms or disarms:
+                changes.append(Change(disarms, arms))
         after |= self.cases.heard.number(tuple(heard), tuple(one.key for one in heard))
         after |= (watched & (1 << len(self.closes)) - 1) << self.cases.monitors
         return after, tuple(changes)
@@ -346,7 +371,7 @@ class Moves:
     def _published(self, step: Step) -> Iterator[Heard]:
         """What comes back of what a step publishes, with the fields that are read of it."""
         for effect in step.outcome.effects:
-            if isinstance(effect, PublishEffect) and self.steps.plan(effect.event_type).named:
+            if isinstance(effect, PublishEffect) and self.relevance.hears(effect.event_type):
                 yield self._heard(effect.event_type, effect.data(step.during, step.event))
         if self._hears_phases and step.changed_configuration:
             told = Publication(PHASE_CHANGED, step, 0).build(self.steps.definition.name)
@@ -413,11 +438,10 @@ class Moves:
             event_class = self.steps.layout.event_class(symbol.type)
         concern = self.cases.regions.concern(around, event_class)
         own = symbol is not None and self._is_told_apart(concern)
-        key = (case & self.around_mask, event_class, label if own or self.labels[label].kind == "back" else None)
+        key = (case & self.around_mask, event_class, label if own else None)
         chart = self._charts.get(key)
         if chart is None:
-            is_back = self.labels[label].kind == "back"
-            chart = self._charts[key] = Chart(self.cases.everything if is_back else self._chart_mask(concern))
+            chart = self._charts[key] = Chart(self._chart_mask(concern))
         waits = self.cases.deferred_mask != 0 or self.labels[label].kind != "event"
         return chart, not (waits or concern.heard or self.wakes)
 
@@ -437,7 +461,7 @@ class Moves:
         if concern.moves:
             guards = guards_of(self.steps.layout) if self.cases.deferred_mask else concern.guards
             reads = self.relevance.reader.reads(guards) | self._heard_reads
-            if self._heard_reads.inside:
+            if self._heard_reads.inside or self._hears_phases:
                 parts = None
         mask = self.around_mask | self.cases.mask(reads & self.relevance.facts) | self.cases.deferred_mask
         mask |= self.cases.parts_mask(parts)

@@ -145,16 +145,27 @@ def reads_event(tree: ast.expr) -> bool:
 
 
 class Relevance:
-    """Which facts, and which fields of which events, can change what happens. ``judged`` are the properties' own."""
+    """Which facts, and which fields of which events, can change what happens.
 
-    def __init__(self, layout: Layout, required: int, judged: Iterable[Expression]) -> None:
+    :param judged: the expressions of the properties
+    :param others: the definitions that share the bus, and hear what this one publishes
+    """
+
+    def __init__(
+        self, layout: Layout, required: int, judged: Iterable[Expression], others: Iterable[Layout] = ()
+    ) -> None:
         self.layout = layout
+        self._listening = (layout, *others)
         self._judged = tuple(judged)
         self.reader = Reader(layout, required)
         self._definition = layout.definition
-        self.fields = {path[0] for path in fields_read(_everything(layout))}
+        self.fields = {path[0] for one in self._listening for path in fields_read(_everything(one))}
         """The fields of payloads that are read anywhere."""
         self.facts = self._closed(self.reader.reads([*guards_of(layout), *self._judged]) | self._backoffs())
+
+    def hears(self, event_type: str) -> bool:
+        """Whether a definition on the bus names such an event."""
+        return any(layout.is_named(event_type) for layout in self._listening)
 
     def told_by(self, event_type: str) -> Reads:
         """The facts that matter and that an event of this type may change."""
@@ -194,7 +205,7 @@ class Relevance:
 
     def heard_of(self, action: Action) -> Iterator[Expression]:
         """The same of one action."""
-        if isinstance(action, Publish) and self.layout.is_named(action.event):
+        if isinstance(action, Publish) and self.hears(action.event):
             for name, value in action.data.items():
                 if name in self.fields:
                     yield from expressions_in(value)

@@ -81,7 +81,7 @@ class AnyOrder:
         running = (case & moves.timers_mask) >> moves.timers_shift
         if running and (clock := moves.clock(running)).due_now:
             active, after = moves.fire(case, clock)
-            found += (moves.timer_labels + clock.timer, after)
+            found += (moves.timer_label(clock), after)
             return active, 1
         active, tried = False, 0
         for group in groups:
@@ -110,7 +110,7 @@ class AnyOrder:
                 found += (moves.wait_label, case & ~moves.timers_mask | clock.before)
                 tried += 1
             _, after = moves.fire(case, clock)
-            found += (moves.timer_labels + clock.timer, after)
+            found += (moves.timer_label(clock), after)
             tried += 1
             active = True
         return active, tried

@@ -82,7 +82,7 @@ class Given(AnyOrder):
         clock = moves.clock(running) if running else None
         if clock is not None and clock.due_now:
             active, after = moves.fire(case, clock)
-            found += (moves.timer_labels + clock.timer, after)
+            found += (moves.timer_label(clock), after)
             return active, 1
         active, tried = False, 0
         connection = case & self._below
@@ -98,7 +98,7 @@ class Given(AnyOrder):
                 found += (moves.wait_label, case & ~moves.timers_mask | clock.before)
                 tried += 1
             _, after = moves.fire(case, clock)
-            found += (moves.timer_labels + clock.timer, after)
+            found += (moves.timer_label(clock), after)
             return True, tried + 1
         return active, tried
 

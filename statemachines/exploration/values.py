@@ -39,8 +39,13 @@ class Candidates:
     """The values to try for each field, gathered from all expressions of a definition."""
 
     def __init__(self) -> None:
+        self._definition = ""
         self._leader: dict[Term, Term] = {}
         self._groups: dict[Term, _Group] = {}
+
+    def begin(self, definition: str) -> None:
+        """What follows is of another definition, whose facts are others."""
+        self._definition = definition
 
     def condition(self, expression: Expression) -> None:
         """A guard is asked."""
@@ -108,6 +113,8 @@ class Candidates:
         return self._groups.setdefault(self._lead(term), _Group())
 
     def _lead(self, term: Term) -> Term:
+        if term[0] == "meta":
+            term = (self._definition, *term)
         while (above := self._leader.get(term, term)) != term:
             term = above
         return term
