@@ -216,7 +216,7 @@ def simulate(
 
 
 @cli.command(short_help="Try every order of events, and judge the properties.")
-@_DEFINITION
+@click.argument("definitions", nargs=-1, required=True, metavar="DEFINITION...")
 @click.option(
     "--traffic", type=click.Path(exists=True, dir_okay=False), help="Try only what the sources of this file send."
 )
@@ -230,7 +230,7 @@ def simulate(
 @click.option("--cases", default=1_000_000, show_default=True, type=click.IntRange(1), help="Stop at so many cases.")
 @click.option("--time", "longest", default="30s", show_default=True, metavar="DURATION", help="Stop after that long.")
 def explore(
-    definition: str, traffic: str | None, as_json: bool, scenarios: str | None, cases: int, longest: str
+    definitions: tuple[str, ...], traffic: str | None, as_json: bool, scenarios: str | None, cases: int, longest: str
 ) -> int:
     """Try all events in every order, time-outs included, and judge the definition's properties.
 
@@ -240,26 +240,35 @@ def explore(
     \b
     phasebus explore whatsapp_call
     phasebus explore my_call.yaml --traffic busy_hour.yaml
+    phasebus explore call.yaml billing.yaml               two definitions on one bus
     phasebus explore my_call.yaml --scenarios found/      then: phasebus simulate my_call.yaml found/NAME.scenario.yaml
     """
-    from statemachines.exploration import Bounds
-    from statemachines.exploration import explore as explore_all
+    from statemachines.exploration import Bounds, explore_together
+    from statemachines.exploration import explore as explore_one
 
-    loaded = _load(definition)
+    loaded = [_load(definition) for definition in definitions]
+    if len(loaded) > 1 and (traffic is not None or scenarios is not None):
+        raise click.UsageError("--traffic and --scenarios go with one DEFINITION.")
     bounds = Bounds(cases, _duration("--time", longest))
     sent = None
     if traffic is not None:
         from statemachines.language.traffic import load_traffic
 
-        sent = load_traffic(traffic, loaded)
+        sent = load_traffic(traffic, loaded[0])
     with _progress() as progress:
-        found = explore_all(loaded, bounds, progress, sent)
+        if len(loaded) == 1:
+            found = explore_one(loaded[0], bounds, progress, sent)
+        else:
+            found = explore_together(loaded, bounds, progress)
     if as_json:
         click.echo(json.dumps(found.to_dict()))
     else:
         from statemachines.rendering.exploration import ExplorationReport
 
-        _console().print(ExplorationReport(found, loaded.properties))
+        wanted = {name: one for definition in loaded for name, one in definition.properties.items()}
+        if len(loaded) > 1:
+            wanted = {f"{d.name}.{name}": one for d in loaded for name, one in d.properties.items()}
+        _console().print(ExplorationReport(found, wanted))
     if scenarios is not None:
         from pathlib import Path
 

@@ -170,7 +170,7 @@ def test_the_reductions_change_no_verdict_and_no_configuration(
 def _everything(traffic: Traffic, *, reduce: bool) -> tuple[Any, Any, int]:
     world, _ = world_of(load_definition("whatsapp_call"), traffic, reduce=reduce)
     graph = search(world, Bounds(None, None))
-    verdicts = {one.name: (one.holds, one.vacuous) for one in Judge(world, graph, frozenset()).all()}
+    verdicts = {one.name: (one.holds, one.vacuous) for one in Judge(world, graph, world.moves, frozenset()).all()}
     return verdicts, {world.moves.cases.states(case) for case in graph}, len(graph.cases)
 
 

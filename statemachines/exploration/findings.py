@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 from statemachines.exploration.graph import can_reach
+from statemachines.exploration.moves import Moves
 from statemachines.exploration.naming import transition_names
 from statemachines.exploration.result import Exploration, Judgement
 from statemachines.exploration.search import Graph, World
@@ -14,9 +15,9 @@ from statemachines.language.definition import Definition
 class Findings:
     """Read off the cases that were found."""
 
-    def __init__(self, world: World, graph: Graph) -> None:
+    def __init__(self, world: World, graph: Graph, moves: Moves) -> None:
         self.world = world
-        self.moves = world.moves
+        self.moves = moves
         self.graph = graph
         layout = self.moves.steps.layout
         self._active = {state for part in self.moves.cases.active for states in part.values for state in states}
@@ -60,12 +61,12 @@ class Findings:
 
     def configurations(self) -> int:
         """How many sets of active states there are."""
-        mask = self.moves.cases.configuration_mask
+        mask = sum(member.cases.configuration_mask for member in self.world.members)
         return len({case & mask for case in self.graph})
 
     def dead_ends(self) -> tuple[str, ...]:
         """Where a connection has not ended, and from where no transition is ever taken again, whatever comes."""
-        if not self.world.any_order:
+        if not self.world.any_order or len(self.world.members) > 1:
             return ()  # that no more events are sent is no fault of the definition
         active = bytearray(self.graph.active)
         active += bytes(len(self.graph.cases) - len(active))

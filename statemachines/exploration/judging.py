@@ -69,9 +69,9 @@ class Predicate:
 class Judge:
     """Judges the properties of one definition by the cases that were found."""
 
-    def __init__(self, world: World, graph: Graph, entered: frozenset[str]) -> None:
+    def __init__(self, world: World, graph: Graph, moves: Moves, entered: frozenset[str]) -> None:
         self.world = world
-        self.moves = world.moves
+        self.moves = moves
         self.graph = graph
         self.entered = entered
         """The states that are active in some case."""

@@ -112,7 +112,7 @@ class Moves:
         self.timer_labels = len(self.labels)
         self.labels += [Label("timer", timer=spec.number) for spec in steps.layout.timers]
         self.wait_label = len(self.labels)
-        self.labels += [WAIT, BACK]
+        self.labels += [WAIT, BACK, Label("timer")]
         self.back_label = self.wait_label + 1
         self.closes = closes_of(steps.definition.properties)
         self.performed: set[str] = set()

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
 Step = str | dict[str, Any]
 """A step of a counterexample: an event's name, or the step as a scenario has it."""
@@ -111,3 +111,24 @@ class Exploration:
             "left_out": list(self.left_out),
             "notes": list(self.notes),
         }
+
+
+def joined(parts: Sequence[Exploration]) -> Exploration:
+    """What was found about definitions explored together, their names before those of states and properties."""
+
+    def named(attribute: str) -> tuple[str, ...]:
+        return tuple(f"{part.name}.{item}" for part in parts for item in getattr(part, attribute))
+
+    return evolve(
+        parts[0],
+        name=" + ".join(part.name for part in parts),
+        unreachable_states=named("unreachable_states"),
+        dead_ends=named("dead_ends"),
+        unfired_transitions=named("unfired_transitions"),
+        conflicts=named("conflicts"),
+        livelocks=named("livelocks"),
+        left_out=named("left_out"),
+        only_by_hand=frozenset(f"{part.name}.{state}" for part in parts for state in part.only_by_hand),
+        properties=tuple(evolve(one, name=f"{part.name}.{one.name}") for part in parts for one in part.properties),
+        seconds=max(part.seconds for part in parts),
+    )

@@ -14,7 +14,7 @@ from typing import Protocol
 
 from attrs import define, field, frozen
 
-from statemachines.exploration.moves import Moves
+from statemachines.exploration.moves import Clock, Moves
 from statemachines.exploration.packing import TooMany
 
 CHECK_EVERY = 512
@@ -35,6 +35,8 @@ class World(Protocol):
     """Where the moves come from."""
 
     moves: Moves
+    members: tuple[Moves, ...]
+    """The moves of each definition; ``moves`` are those of the first."""
     any_order: bool
     """Whether any event may come at any time."""
 
@@ -43,6 +45,9 @@ class World(Protocol):
 
     def expand(self, case: int, found: list[int]) -> tuple[bool, int]:
         """Append label and next case of each move that changes something; whether one took a transition; how many."""
+
+    def forced(self, case: int) -> int | None:
+        """The case after what happens by itself and at once: an event comes back, a timer is due. None if nothing."""
 
     def may_rest(self, case: int) -> bool:
         """Whether nothing more has to happen."""
@@ -61,6 +66,7 @@ class AnyOrder:
 
     def __init__(self, moves: Moves) -> None:
         self.moves = moves
+        self.members: tuple[Moves, ...] = (moves,)
 
     def start(self) -> int:
         """The case of a connection just registered."""
@@ -115,6 +121,23 @@ class AnyOrder:
             active = True
         return active, tried
 
+    def come_back(self, case: int) -> tuple[bool, int]:
+        """Whether a transition was taken, and the case, after the first of the events that come back has done so."""
+        return self.moves.come_back(case)
+
+    def fire(self, case: int, clock: Clock) -> tuple[bool, int]:
+        """The same after the next timer has fired."""
+        return self.moves.fire(case, clock)
+
+    def forced(self, case: int) -> int | None:
+        """The case after what happens by itself and at once."""
+        if case & self.moves.cases.heard.mask:
+            return self.come_back(case)[1]
+        running = (case & self.moves.timers_mask) >> self.moves.timers_shift
+        if running and (clock := self.moves.clock(running)).due_now:
+            return self.fire(case, clock)[1]
+        return None
+
     def may_rest(self, case: int) -> bool:
         """Whether no timer runs and nothing comes back."""
         return not case & (self.moves.timers_mask | self.moves.cases.heard.mask)
@@ -132,7 +155,7 @@ class AnyOrder:
         if clock.elapsed <= 0:
             return 0
         waited = clock.before is not None and before & ~self.moves.timers_mask | clock.before == after
-        return clock.elapsed if waited or self.moves.fire(before, clock)[1] == after else 0
+        return clock.elapsed if waited or self.fire(before, clock)[1] == after else 0
 
 
 @define(eq=False)

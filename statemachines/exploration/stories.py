@@ -35,7 +35,7 @@ def tell(world: World, graph: Graph, path: Sequence[int], end: str = "", slow_fr
         label = world.moves.labels[label_between(world, graph, before, after, slow=slow)]
         step, played = teller.step(graph.cases[before], graph.cases[after], label)
         replay += [] if played is None else [played]
-        phase = world.moves.cases.situation(graph.cases[after]).phase
+        phase = " + ".join(member.cases.situation(graph.cases[after]).phase for member in world.members)
         if step is not None:
             steps.append(step)
             phases.append(phase)
@@ -46,15 +46,11 @@ def tell(world: World, graph: Graph, path: Sequence[int], end: str = "", slow_fr
 
 def _settled(world: World, case: int) -> tuple[str, ...]:
     """The configuration after all that still happens by itself and at once; nothing if that never ends."""
-    moves = world.moves
     for _ in range(MAX_SETTLING):
-        running = (case & moves.timers_mask) >> moves.timers_shift
-        if case & moves.cases.heard.mask:
-            case = moves.come_back(case)[1]
-        elif running and (clock := moves.clock(running)).due_now:
-            case = moves.fire(case, clock)[1]
-        else:
-            return moves.cases.situation(case).configuration
+        then = world.forced(case)
+        if then is None:
+            return world.moves.cases.situation(case).configuration
+        case = then
     return ()
 
 
