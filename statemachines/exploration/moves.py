@@ -374,7 +374,7 @@ class Moves:
             if isinstance(effect, PublishEffect) and self.relevance.hears(effect.event_type):
                 yield self._heard(effect.event_type, effect.data(step.during, step.event))
         if self._hears_phases and step.changed_configuration:
-            told = Publication(PHASE_CHANGED, step, 0).build(self.steps.definition.name)
+            told = Publication(PHASE_CHANGED, step, 0).build()
             yield self._heard(PHASE_CHANGED, told.data)
 
     def _heard(self, event_type: str, data: dict[str, Any]) -> Heard:
