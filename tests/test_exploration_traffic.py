@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from statemachines import DefinitionError, load_definition, parse_definition
+from statemachines import Definition, DefinitionError, load_definition, parse_definition
 from statemachines.exploration import Exploration, Judgement, explore
 from statemachines.exploration.exploring import world_of
 from statemachines.exploration.judging import Judge
@@ -167,8 +167,8 @@ def test_the_reductions_change_no_verdict_and_no_configuration(
     assert reduced[2] <= plain[2]
 
 
-def _everything(traffic: Traffic, *, reduce: bool) -> tuple[Any, Any, int]:
-    world, _ = world_of(load_definition("whatsapp_call"), traffic, reduce=reduce)
+def _everything(traffic: Traffic, *, reduce: bool, definition: Definition | None = None) -> tuple[Any, Any, int]:
+    world, _ = world_of(definition or load_definition("whatsapp_call"), traffic, reduce=reduce)
     graph = search(world, Bounds(None, None))
     verdicts = {one.name: (one.holds, one.vacuous) for one in Judge(world, graph, world.moves, frozenset()).all()}
     return verdicts, {world.moves.cases.states(case) for case in graph}, len(graph.cases)
@@ -182,9 +182,13 @@ def test_sources_that_send_the_same_are_interchangeable() -> None:
 
 def test_events_that_change_nothing_multiply_nothing() -> None:
     idle = Item("telemetry.reported")
-    with_idle = Traffic({"a": tuple(ITEMS[:3]), "b": (idle, idle, idle)})
-    without = Traffic({"a": tuple(ITEMS[:3])})
-    assert _everything(with_idle, reduce=True)[2] == _everything(without, reduce=True)[2]
+    items = (Item("call.started"), Item("call.accepted"), Item("call.ended"))
+    with_idle, without = Traffic({"a": items, "b": (idle, idle, idle)}), Traffic({"a": items})
+    gate = parse_definition(GATE)
+    assert _everything(with_idle, reduce=True, definition=gate) == _everything(without, reduce=True, definition=gate)
+    assert (
+        _everything(with_idle, reduce=False, definition=gate)[2] > _everything(without, reduce=True, definition=gate)[2]
+    )
 
 
 # -- the file --
