@@ -10,8 +10,8 @@ import os
 import signal
 import stat
 import sys
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import nullcontext
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from typing import IO, TYPE_CHECKING
 
 import click
@@ -61,6 +61,7 @@ def cli() -> None:
     \b
     phasebus show whatsapp_call                     look at a definition that ships with phasebus
     phasebus simulate whatsapp_call happy_call      run one of its scenarios on a virtual clock
+    phasebus explore whatsapp_call                  try every order of events
     phasebus validate calls/my_call.yaml            check one of your own
     phasebus run my_call.yaml < events.jsonl        run it live: events in, lifecycle events out
 
@@ -212,6 +213,83 @@ def simulate(
     for problem in problems:
         click.echo(problem, err=True)
     return 1 if summary.failed_expectations or _errors(problems) else 0
+
+
+@cli.command(short_help="Try every order of events, and judge the properties.")
+@click.argument("definitions", nargs=-1, required=True, metavar="DEFINITION...")
+@click.option(
+    "--traffic", type=click.Path(exists=True, dir_okay=False), help="Try only what the sources of this file send."
+)
+@click.option("--json", "as_json", is_flag=True, help="One JSON object, nothing else on standard output.")
+@click.option(
+    "--scenarios",
+    metavar="DIR",
+    type=click.Path(file_okay=False),
+    help="Write each counterexample there as a scenario.",
+)
+@click.option("--cases", default=1_000_000, show_default=True, type=click.IntRange(1), help="Stop at so many cases.")
+@click.option("--time", "longest", default="30s", show_default=True, metavar="DURATION", help="Stop after that long.")
+def explore(
+    definitions: tuple[str, ...], traffic: str | None, as_json: bool, scenarios: str | None, cases: int, longest: str
+) -> int:
+    """Try all events in every order, time-outs included, and judge the definition's properties.
+
+    A property that does not hold comes with the shortest way into it. Status 1 if there is one. Ctrl-C ends the search
+    and shows what it has found.
+
+    \b
+    phasebus explore whatsapp_call
+    phasebus explore my_call.yaml --traffic busy_hour.yaml
+    phasebus explore call.yaml billing.yaml               two definitions on one bus
+    phasebus explore my_call.yaml --scenarios found/      then: phasebus simulate my_call.yaml found/NAME.scenario.yaml
+    """
+    from statemachines.exploration import Bounds, explore_together
+    from statemachines.exploration import explore as explore_one
+
+    loaded = [_load(definition) for definition in definitions]
+    if len(loaded) > 1 and (traffic is not None or scenarios is not None):
+        raise click.UsageError("--traffic and --scenarios go with one DEFINITION.")
+    bounds = Bounds(cases, _duration("--time", longest))
+    sent = None
+    if traffic is not None:
+        from statemachines.language.traffic import load_traffic
+
+        sent = load_traffic(traffic, loaded[0])
+    with _progress() as progress:
+        if len(loaded) == 1:
+            found = explore_one(loaded[0], bounds, progress, sent)
+        else:
+            found = explore_together(loaded, bounds, progress)
+    if as_json:
+        click.echo(json.dumps(found.to_dict()))
+    else:
+        from statemachines.rendering.exploration import ExplorationReport
+
+        wanted = {name: one for definition in loaded for name, one in definition.properties.items()}
+        if len(loaded) > 1:
+            wanted = {f"{d.name}.{name}": one for d in loaded for name, one in d.properties.items()}
+        _console().print(ExplorationReport(found, wanted))
+    if scenarios is not None:
+        from pathlib import Path
+
+        from statemachines.exploration.scenarios import counterexamples, write
+
+        for path in write(counterexamples(found), Path(scenarios)):
+            click.echo(f"wrote {path}", err=True)
+    return 1 if found.failed else 0
+
+
+@contextmanager
+def _progress() -> Iterator[Callable[[int, int, int], None] | None]:
+    """A line on standard error that says how far a search is; nothing where that is no terminal."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    console = _console(sys.stderr)
+    with console.status("exploring") as status:
+        yield lambda found, tried, moves: status.update(
+            f"{found:,} cases found, {found - tried:,} still to try, {moves:,} moves tried (Ctrl-C: show what there is)"
+        )
 
 
 @cli.command(short_help="Run a definition live: events in, lifecycle events out.")

@@ -23,6 +23,7 @@ NAMES = (
     "growth",
     "connection_memory",
     "million",
+    "exploring",
     "bus_inline",
     "bus_queued",
     "bus_parts",

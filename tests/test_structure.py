@@ -17,7 +17,8 @@ KNOWS = {
     "connections": {"bus", "language", "table"},
     "lifecycle": {"bus", "language", "table", "connections"},
     "simulation": {"bus", "language", "table", "connections"},
-    "rendering": {"bus", "language", "table", "connections"},
+    "exploration": {"bus", "language", "table", "connections"},
+    "rendering": {"bus", "language", "table", "connections", "exploration"},
 }
 """Which folder may import which; ``errors`` is everybody's."""
 

@@ -1,0 +1,97 @@
+"""What explore finds is what a machine of python-statemachine can be driven to, and every way that it tells replays."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, assume, given, settings
+
+from statemachines import StepNeverSettles
+from statemachines.exploration.exploring import world_of
+from statemachines.exploration.scenarios import scenario_text
+from statemachines.exploration.search import Bounds, Graph, World, search
+from statemachines.exploration.stories import tell
+from statemachines.language.definition import Definition
+from statemachines.simulation.scenario_file import read_scenario
+from statemachines.simulation.simulator import Simulation, run_scenario
+from statemachines.table import chart
+from statemachines.table.step import dependency_status
+from tests import test_table_differential
+from tests.exploration_helpers import EVERY_EVENT, Plain, PlainTable, timed_definitions
+from tests.test_table_differential import DEPENDENCIES
+
+SOAK = os.environ.get("HYPOTHESIS_PROFILE") == "soak"
+
+
+def examples(usual: int, soak: int) -> settings:
+    return settings(max_examples=soak if SOAK else usual, deadline=None, suppress_health_check=list(HealthCheck))
+
+
+@pytest.fixture(autouse=True)
+def circles_are_cut_early(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Random charts are small and often go in circles: a thousand rounds each time would take most of the time."""
+    monkeypatch.setattr(chart, "MAX_MICROSTEPS", 60)
+    monkeypatch.setattr(test_table_differential, "MAX_TRANSITIONS", 60)
+    monkeypatch.setattr(test_table_differential, "EVENTS", EVERY_EVENT)
+
+
+def explored(definition: Definition, most: int) -> tuple[World, Graph]:
+    try:
+        world, _ = world_of(definition)
+        graph = search(world, Bounds(most, None))
+    except StepNeverSettles:
+        assume(False)
+    return world, graph
+
+
+@examples(10, 500)
+@given(timed_definitions())
+def test_the_same_is_reached_as_by_driving_the_library_through_everything(definition: Definition) -> None:
+    compare(definition, Plain(definition), cases=40, spots=80)
+
+
+@examples(30, 500)
+@given(timed_definitions())
+def test_the_same_is_reached_as_by_driving_the_table_through_everything(definition: Definition) -> None:
+    compare(definition, PlainTable(definition), cases=400, spots=1_500)
+
+
+def compare(definition: Definition, plain: Plain, *, cases: int, spots: int) -> None:
+    world, graph = explored(definition, cases)
+    assume(graph.complete)
+    found = plain.explore(spots)
+    assume(found is not None)
+    assert found is not None
+    facts = world.moves.relevance.facts.dependencies
+    wanted = [name for name in DEPENDENCIES if facts & world.moves.steps.layout.bits[name]]
+    theirs = {
+        (spot.configuration, tuple(dict(zip(DEPENDENCIES, spot.status, strict=True))[name] for name in wanted))
+        for spot in found
+    }
+    assert {_place(world, case, wanted) for case in graph} == theirs
+
+
+def _place(world: World, case: int, wanted: list[str]) -> Any:
+    record = world.moves.cases.record(case)
+    bits = world.moves.steps.layout.bits
+    return record.situation.configuration, tuple(dependency_status(record, bits[name]) for name in wanted)
+
+
+@examples(10, 300)
+@given(timed_definitions())
+def test_every_way_replays_in_the_simulation(definition: Definition) -> None:
+    world, graph = explored(definition, 150)
+    facts = world.moves.relevance.facts.dependencies
+    for number in range(0, len(graph.cases), max(1, len(graph.cases) // 6)):
+        way = tell(world, graph, graph.path(number))
+        scenario = read_scenario(scenario_text("random", "", way), "<told>", definition)
+        summary = run_scenario(Simulation(definition), scenario)
+        assert summary.failed_expectations == 0, (way, summary)
+        if not world.moves.ended(graph.cases[number]):
+            record = world.moves.cases.record(graph.cases[number])
+            for name, bit in world.moves.steps.layout.bits.items():
+                if facts & bit and not world.moves.cases.timers.of(graph.cases[number])[:1]:
+                    status = summary.connections["conn_1"].dependencies[name]
+                    assert status == dependency_status(record, bit), (way, name)
