@@ -18,9 +18,9 @@ from statemachines.simulation.scenario_file import read_scenario
 from statemachines.simulation.simulator import Simulation, run_scenario
 from statemachines.table import chart
 from statemachines.table.step import dependency_status
-from tests import test_table_differential
+from tests import exploration_reference
 from tests.exploration_helpers import EVERY_EVENT, Plain, PlainTable, timed_definitions
-from tests.test_table_differential import DEPENDENCIES
+from tests.exploration_reference import DEPENDENCIES
 
 SOAK = os.environ.get("HYPOTHESIS_PROFILE") == "soak"
 
@@ -33,8 +33,8 @@ def examples(usual: int, soak: int) -> settings:
 def circles_are_cut_early(monkeypatch: pytest.MonkeyPatch) -> None:
     """Random charts are small and often go in circles: a thousand rounds each time would take most of the time."""
     monkeypatch.setattr(chart, "MAX_MICROSTEPS", 60)
-    monkeypatch.setattr(test_table_differential, "MAX_TRANSITIONS", 60)
-    monkeypatch.setattr(test_table_differential, "EVENTS", EVERY_EVENT)
+    monkeypatch.setattr(exploration_reference, "MAX_TRANSITIONS", 60)
+    monkeypatch.setattr(exploration_reference, "EVENTS", EVERY_EVENT)
 
 
 def explored(definition: Definition, most: int) -> tuple[World, Graph]:
