@@ -62,6 +62,7 @@ def cli() -> None:
     phasebus show whatsapp_call                     look at a definition that ships with phasebus
     phasebus simulate whatsapp_call happy_call      run one of its scenarios on a virtual clock
     phasebus explore whatsapp_call                  try every order of events
+    phasebus test whatsapp_call                     run them all as tests
     phasebus validate calls/my_call.yaml            check one of your own
     phasebus run my_call.yaml < events.jsonl        run it live: events in, lifecycle events out
 
@@ -255,7 +256,8 @@ def explore(
         from statemachines.language.traffic import load_traffic
 
         sent = load_traffic(traffic, loaded[0])
-    with _progress() as progress:
+    with _progress("exploring") as status:
+        progress = None if status is None else _so_far(status)
         if len(loaded) == 1:
             found = explore_one(loaded[0], bounds, progress, sent)
         else:
@@ -279,17 +281,59 @@ def explore(
     return 1 if found.failed else 0
 
 
+def _so_far(status: Callable[[str], None]) -> Callable[[int, int, int], None]:
+    """How far a search is, in words."""
+    return lambda found, tried, moves: status(
+        f"{found:,} cases found, {found - tried:,} still to try, {moves:,} moves tried (Ctrl-C: show what there is)"
+    )
+
+
+@cli.command(short_help="Run scenarios as tests.")
+@click.argument("paths", nargs=-1, required=True, metavar="PATH...")
+@click.option("--coverage", is_flag=True, help="Say which states, transitions and guard outcomes were covered.")
+@click.option("--mutation", is_flag=True, help="Change one part of the definition at a time: is it noticed?")
+@click.option("--junit", type=click.Path(dir_okay=False, writable=True), help="Write JUnit XML to this file too.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a line, the summary last.")
+def test(paths: tuple[str, ...], coverage: bool, mutation: bool, junit: str | None, as_json: bool) -> int:
+    """Run scenarios, and judge what they expect, and the properties of their definitions on the way.
+
+    PATH is a scenario file, a definition (all scenarios that come with it), or a folder of both. Status 1 if anything
+    did not hold or could not be run. What is not covered or not noticed is no failure.
+
+    \b
+    phasebus test calls/ --junit results.xml
+    phasebus test whatsapp_call --coverage
+    phasebus test my_call.yaml --mutation
+    """
+    from statemachines.rendering.json_lines import JsonLines
+    from statemachines.rendering.outcomes import OutcomeLines
+    from statemachines.simulation.testing import Outcome, run_scenarios, summary_of
+
+    tell = JsonLines(sys.stdout).write if as_json else OutcomeLines(_console()).add
+    outcomes: list[Outcome] = []
+    with _progress("testing") as status:
+        for told in run_scenarios(paths, coverage=coverage, mutation=mutation, progress=status or _nothing):
+            if isinstance(told, Outcome):
+                outcomes.append(told)
+            tell(told.to_dict())
+    summary = summary_of(outcomes)
+    tell(summary)
+    if junit is not None:
+        from statemachines.simulation.junit import junit_xml
+
+        with click.open_file(junit, "wb") as file:
+            file.write(junit_xml(outcomes))
+    return 0 if summary["passed"] == summary["scenarios"] else 1
+
+
 @contextmanager
-def _progress() -> Iterator[Callable[[int, int, int], None] | None]:
-    """A line on standard error that says how far a search is; nothing where that is no terminal."""
+def _progress(what: str) -> Iterator[Callable[[str], None] | None]:
+    """A line on standard error that says how far something is; nothing where that is no terminal."""
     if not sys.stderr.isatty():
         yield None
         return
-    console = _console(sys.stderr)
-    with console.status("exploring") as status:
-        yield lambda found, tried, moves: status.update(
-            f"{found:,} cases found, {found - tried:,} still to try, {moves:,} moves tried (Ctrl-C: show what there is)"
-        )
+    with _console(sys.stderr).status(what) as status:
+        yield status.update
 
 
 @cli.command(short_help="Run a definition live: events in, lifecycle events out.")
