@@ -11,7 +11,7 @@ import signal
 import stat
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from typing import IO, TYPE_CHECKING
 
 import click
@@ -175,10 +175,17 @@ def schema(kind: str) -> int:
 @click.argument("scenario", required=False, metavar="[SCENARIO]")
 @click.option("--events", type=click.Path(exists=True, dir_okay=False, allow_dash=True), help=_EVENTS_HELP)
 @click.option("--until", metavar="DURATION", help="Go on until this virtual time, as in 60s, so that timers fire.")
+@click.option("--interactive", is_flag=True, help="Play it step by step, from the start or the end of SCENARIO.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line, the summary last.")
 @click.option("--payloads", is_flag=True, help="Show personal data in payloads too.")
 def simulate(
-    definition: str, scenario: str | None, events: str | None, until: str | None, as_json: bool, payloads: bool
+    definition: str,
+    scenario: str | None,
+    events: str | None,
+    until: str | None,
+    interactive: bool,
+    as_json: bool,
+    payloads: bool,
 ) -> int:
     """Run a scenario, or recorded events, on a virtual clock: minutes pass in no time.
 
@@ -189,7 +196,12 @@ def simulate(
     phasebus simulate whatsapp_call happy_call
     phasebus simulate my_call.yaml incident.scenario.yaml --json
     phasebus simulate my_call.yaml --events recording.jsonl --until 60s
+    phasebus simulate whatsapp_call --interactive
     """
+    if interactive:
+        if as_json or events is not None or until is not None:
+            raise click.UsageError("--interactive goes with none of --json, --events and --until.")
+        return _play(definition, scenario, payloads)
     from statemachines.simulation.library import open_scenario, scenario_names
     from statemachines.simulation.recording import run_events
     from statemachines.simulation.simulator import Simulation, run_scenario
@@ -214,6 +226,55 @@ def simulate(
     for problem in problems:
         click.echo(problem, err=True)
     return 1 if summary.failed_expectations or _errors(problems) else 0
+
+
+def _play(definition: str, scenario: str | None, payloads: bool) -> int:
+    """Play a simulation with lines from standard input; a script that has a line that is none ends with status 1."""
+    from statemachines.rendering.signs import signs_for
+    from statemachines.rendering.timeline import Timeline
+    from statemachines.simulation.library import open_scenario
+    from statemachines.simulation.playing import Player
+    from statemachines.simulation.session import PlayedSimulation
+
+    loaded = _load(definition)
+    begin = None if scenario is None else open_scenario(definition, loaded, scenario)
+    console = _console()
+    signs = signs_for(console.options)
+    # The timeline asks the simulation what is awaited, and the simulation tells the timeline what happens.
+    timeline = Timeline(console, lambda found: played.awaited(found) if ready else (), show_payloads=payloads)
+    ready = False
+    played = PlayedSimulation(loaded, timeline.add, begin)
+    ready = True
+
+    def say(text: str) -> None:
+        for line in text.splitlines():
+            console.print(signs.clean(line), soft_wrap=True, markup=False, highlight=False)
+
+    player = Player(played, definition, say, timeline.flush)
+    terminal = sys.stdin.isatty()
+    player.play(_typed() if terminal else _scripted(say))
+    return 1 if player.refused and not terminal else 0
+
+
+def _typed() -> Iterator[str]:
+    """Lines from a terminal, with a prompt, and with editing where Python has readline; Ctrl-D ends them."""
+    with suppress(ImportError):
+        import readline  # noqa: F401 - input() uses it once it is there
+    while True:
+        try:
+            yield input("> ")
+        except (EOFError, KeyboardInterrupt) as end:
+            click.echo()  # what follows begins on a line of its own
+            if isinstance(end, KeyboardInterrupt):
+                raise
+            return
+
+
+def _scripted(say: Callable[[str], None]) -> Iterator[str]:
+    """Lines from a pipe, each said before it is carried out, so that what is printed reads as a session."""
+    for line in sys.stdin:
+        say(f"> {line.strip()}")
+        yield line
 
 
 @cli.command(short_help="Try every order of events, and judge the properties.")

@@ -96,6 +96,10 @@ class Simulation:
         self._published: dict[str | None, list[str]] = {}
         self._called: dict[str, list[str]] = {}
 
+    def tell(self, emit: Emit) -> None:
+        """Tell somebody else of what happens from now on."""
+        self._emit = emit
+
     # -- inputs --
 
     def register(self, connection_id: str, registration: Registration | None = None) -> None:
