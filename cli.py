@@ -263,10 +263,8 @@ def _typed() -> Iterator[str]:
     while True:
         try:
             yield input("> ")
-        except (EOFError, KeyboardInterrupt) as end:
+        except EOFError:
             click.echo()  # what follows begins on a line of its own
-            if isinstance(end, KeyboardInterrupt):
-                raise
             return
 
 

@@ -90,7 +90,7 @@ def test_what_was_played_is_saved_as_a_scenario_that_holds(phasebus: Command, tm
 
 def test_a_definition_of_ones_own_is_found_from_the_saved_scenario(phasebus: Command, tmp_path: Path) -> None:
     definition = tmp_path / "light.yaml"
-    definition.write_text("name: light\nstates:\n  red: {initial: true, after: {1s: green}}\n  green: {}\n")
+    definition.write_text("name: light\nstates:\n  red: {initial: true, after: {1s: green}}\n  green: {final: true}\n")
     (tmp_path / "saved").mkdir()
     play(phasebus, "1", f"save {tmp_path}/saved/turned", definition=definition)
     assert phasebus("test", tmp_path / "saved").status == 0
@@ -155,7 +155,7 @@ def test_the_keys_that_end_a_terminal_end_it_cleanly(
     monkeypatch.setattr(cli, "_scripted", lambda say: cli._typed())
     done = play(phasebus)
     assert done.status == status
-    assert done.err == ""
+    assert done.err.strip() == ""
 
 
 def test_looking_at_what_is_possible_changes_nothing() -> None:
