@@ -5,6 +5,7 @@ Exit status: 0 good, 1 problems found, 2 wrong usage, 130 interrupted. No traceb
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import signal
@@ -270,6 +271,8 @@ def _typed() -> Iterator[str]:
 
 def _scripted(say: Callable[[str], None]) -> Iterator[str]:
     """Lines from a pipe, each said before it is carried out, so that what is printed reads as a session."""
+    if isinstance(sys.stdin, io.TextIOWrapper):
+        sys.stdin.reconfigure(errors="replace")
     for line in sys.stdin:
         say(f"> {line.strip()}")
         yield line

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -125,6 +126,13 @@ def test_a_line_that_is_none_says_what_would_be_and_changes_nothing(phasebus: Co
     assert message in done.out
     assert done.status == 1
     assert places(done) == ["working, red"]
+
+
+def test_bytes_that_are_no_text_are_no_command(phasebus: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"\xff\xfe\n1\n"), encoding="utf-8"))
+    done = phasebus("simulate", "traffic_light", "--interactive")
+    assert done.status == 1
+    assert places(done)[-1] == "flashing"
 
 
 def test_quit_ends_it_and_help_explains(phasebus: Command) -> None:
