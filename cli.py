@@ -5,13 +5,14 @@ Exit status: 0 good, 1 problems found, 2 wrong usage, 130 interrupted. No traceb
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import signal
 import stat
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from typing import IO, TYPE_CHECKING
 
 import click
@@ -62,6 +63,7 @@ def cli() -> None:
     phasebus show whatsapp_call                     look at a definition that ships with phasebus
     phasebus simulate whatsapp_call happy_call      run one of its scenarios on a virtual clock
     phasebus explore whatsapp_call                  try every order of events
+    phasebus test whatsapp_call                     run them all as tests
     phasebus validate calls/my_call.yaml            check one of your own
     phasebus run my_call.yaml < events.jsonl        run it live: events in, lifecycle events out
 
@@ -174,10 +176,17 @@ def schema(kind: str) -> int:
 @click.argument("scenario", required=False, metavar="[SCENARIO]")
 @click.option("--events", type=click.Path(exists=True, dir_okay=False, allow_dash=True), help=_EVENTS_HELP)
 @click.option("--until", metavar="DURATION", help="Go on until this virtual time, as in 60s, so that timers fire.")
+@click.option("--interactive", is_flag=True, help="Play it step by step, from the start or the end of SCENARIO.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line, the summary last.")
 @click.option("--payloads", is_flag=True, help="Show personal data in payloads too.")
 def simulate(
-    definition: str, scenario: str | None, events: str | None, until: str | None, as_json: bool, payloads: bool
+    definition: str,
+    scenario: str | None,
+    events: str | None,
+    until: str | None,
+    interactive: bool,
+    as_json: bool,
+    payloads: bool,
 ) -> int:
     """Run a scenario, or recorded events, on a virtual clock: minutes pass in no time.
 
@@ -188,7 +197,12 @@ def simulate(
     phasebus simulate whatsapp_call happy_call
     phasebus simulate my_call.yaml incident.scenario.yaml --json
     phasebus simulate my_call.yaml --events recording.jsonl --until 60s
+    phasebus simulate whatsapp_call --interactive
     """
+    if interactive:
+        if as_json or events is not None or until is not None:
+            raise click.UsageError("--interactive goes with none of --json, --events and --until.")
+        return _play(definition, scenario, payloads)
     from statemachines.simulation.library import open_scenario, scenario_names
     from statemachines.simulation.recording import run_events
     from statemachines.simulation.simulator import Simulation, run_scenario
@@ -213,6 +227,55 @@ def simulate(
     for problem in problems:
         click.echo(problem, err=True)
     return 1 if summary.failed_expectations or _errors(problems) else 0
+
+
+def _play(definition: str, scenario: str | None, payloads: bool) -> int:
+    """Play a simulation with lines from standard input; a script that has a line that is none ends with status 1."""
+    from statemachines.rendering.signs import signs_for
+    from statemachines.rendering.timeline import Timeline
+    from statemachines.simulation.library import open_scenario
+    from statemachines.simulation.playing import Player
+    from statemachines.simulation.session import PlayedSimulation
+
+    loaded = _load(definition)
+    begin = None if scenario is None else open_scenario(definition, loaded, scenario)
+    console = _console()
+    signs = signs_for(console.options)
+    # The timeline asks the simulation what is awaited, and the simulation tells the timeline what happens.
+    timeline = Timeline(console, lambda found: played.awaited(found) if ready else (), show_payloads=payloads)
+    ready = False
+    played = PlayedSimulation(loaded, timeline.add, begin)
+    ready = True
+
+    def say(text: str) -> None:
+        for line in text.splitlines():
+            console.print(signs.clean(line), soft_wrap=True, markup=False, highlight=False)
+
+    player = Player(played, definition, say, timeline.flush)
+    terminal = sys.stdin.isatty()
+    player.play(_typed() if terminal else _scripted(say))
+    return 1 if player.refused and not terminal else 0
+
+
+def _typed() -> Iterator[str]:
+    """Lines from a terminal, with a prompt, and with editing where Python has readline; Ctrl-D ends them."""
+    with suppress(ImportError):
+        import readline  # noqa: F401 - input() uses it once it is there
+    while True:
+        try:
+            yield input("> ")
+        except EOFError:
+            click.echo()  # what follows begins on a line of its own
+            return
+
+
+def _scripted(say: Callable[[str], None]) -> Iterator[str]:
+    """Lines from a pipe, each said before it is carried out, so that what is printed reads as a session."""
+    if isinstance(sys.stdin, io.TextIOWrapper):
+        sys.stdin.reconfigure(errors="replace")
+    for line in sys.stdin:
+        say(f"> {line.strip()}")
+        yield line
 
 
 @cli.command(short_help="Try every order of events, and judge the properties.")
@@ -255,7 +318,8 @@ def explore(
         from statemachines.language.traffic import load_traffic
 
         sent = load_traffic(traffic, loaded[0])
-    with _progress() as progress:
+    with _progress("exploring") as status:
+        progress = None if status is None else _so_far(status)
         if len(loaded) == 1:
             found = explore_one(loaded[0], bounds, progress, sent)
         else:
@@ -279,17 +343,59 @@ def explore(
     return 1 if found.failed else 0
 
 
+def _so_far(status: Callable[[str], None]) -> Callable[[int, int, int], None]:
+    """How far a search is, in words."""
+    return lambda found, tried, moves: status(
+        f"{found:,} cases found, {found - tried:,} still to try, {moves:,} moves tried (Ctrl-C: show what there is)"
+    )
+
+
+@cli.command(short_help="Run scenarios as tests.")
+@click.argument("paths", nargs=-1, required=True, metavar="PATH...")
+@click.option("--coverage", is_flag=True, help="Say which states, transitions and guard outcomes were covered.")
+@click.option("--mutation", is_flag=True, help="Change one part of the definition at a time: is it noticed?")
+@click.option("--junit", type=click.Path(dir_okay=False, writable=True), help="Write JUnit XML to this file too.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a line, the summary last.")
+def test(paths: tuple[str, ...], coverage: bool, mutation: bool, junit: str | None, as_json: bool) -> int:
+    """Run scenarios, and judge what they expect, and the properties of their definitions on the way.
+
+    PATH is a scenario file, a definition (all scenarios that come with it), or a folder of both. Status 1 if anything
+    did not hold or could not be run. What is not covered or not noticed is no failure.
+
+    \b
+    phasebus test calls/ --junit results.xml
+    phasebus test whatsapp_call --coverage
+    phasebus test my_call.yaml --mutation
+    """
+    from statemachines.rendering.json_lines import JsonLines
+    from statemachines.rendering.outcomes import OutcomeLines
+    from statemachines.simulation.testing import Outcome, run_scenarios, summary_of
+
+    tell = JsonLines(sys.stdout).write if as_json else OutcomeLines(_console()).add
+    outcomes: list[Outcome] = []
+    with _progress("testing") as status:
+        for told in run_scenarios(paths, coverage=coverage, mutation=mutation, progress=status or _nothing):
+            if isinstance(told, Outcome):
+                outcomes.append(told)
+            tell(told.to_dict())
+    summary = summary_of(outcomes)
+    tell(summary)
+    if junit is not None:
+        from statemachines.simulation.junit import junit_xml
+
+        with click.open_file(junit, "wb") as file:
+            file.write(junit_xml(outcomes))
+    return 0 if summary["passed"] == summary["scenarios"] else 1
+
+
 @contextmanager
-def _progress() -> Iterator[Callable[[int, int, int], None] | None]:
-    """A line on standard error that says how far a search is; nothing where that is no terminal."""
+def _progress(what: str) -> Iterator[Callable[[str], None] | None]:
+    """A line on standard error that says how far something is; nothing where that is no terminal."""
     if not sys.stderr.isatty():
         yield None
         return
-    console = _console(sys.stderr)
-    with console.status("exploring") as status:
-        yield lambda found, tried, moves: status.update(
-            f"{found:,} cases found, {found - tried:,} still to try, {moves:,} moves tried (Ctrl-C: show what there is)"
-        )
+    with _console(sys.stderr).status(what) as status:
+        yield status.update
 
 
 @cli.command(short_help="Run a definition live: events in, lifecycle events out.")

@@ -8,12 +8,11 @@ from pathlib import Path
 from attrs import frozen
 
 from statemachines.errors import DefinitionError, Problem
-from statemachines.language import find_definition, load_definition, read_file
+from statemachines.language import find_definition, read_file
 from statemachines.language.composition import compose
-from statemachines.language.definition import Definition
 from statemachines.language.loading import check_source
 from statemachines.simulation.examples import check_examples
-from statemachines.simulation.library import SUFFIX
+from statemachines.simulation.library import SUFFIX, loaded_beside
 from statemachines.simulation.scenario_file import check_scenario
 from statemachines.table.truth import truth_of
 
@@ -67,22 +66,10 @@ def _files(path: str | Path) -> Iterator[Path]:
 def _check(file: Path) -> Iterable[Problem]:
     source = read_file(file)
     if file.name.endswith(SUFFIX):
-        return check_scenario(source, _definition_beside(file))[1]
+        return check_scenario(source, loaded_beside(file))[1]
     source = compose(source)
     definition, problems = check_source(source, truth_of)
     return problems if definition is None else [*problems, *check_examples(source, definition)]
-
-
-def _definition_beside(scenario: Path) -> Definition | None:
-    """The definition in whose folder ``scenarios`` a scenario lies, if it can be loaded."""
-    folder = scenario.parent.parent
-    for file in (folder / f"{folder.name}.yaml", folder / "definition.yaml"):
-        if file.is_file():
-            try:
-                return load_definition(file)
-            except DefinitionError:
-                return None
-    return None
 
 
 def _count(number: int, what: str) -> str:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from tests.protocol_helpers import PROTOCOLS, shipped, shipped_scenarios, some_scenario_fails, without_each_part
+from statemachines.simulation.mutation import first_to_notice, mutants
+from tests.protocol_helpers import PROTOCOLS, shipped, shipped_scenarios
 
 
 @pytest.mark.parametrize("name", PROTOCOLS)
 def test_whatever_is_left_out_some_scenario_fails(name: str) -> None:
     scenarios = shipped_scenarios(name)
-    unseen = [what for what, spoilt in without_each_part(shipped(name)) if not some_scenario_fails(spoilt, scenarios)]
-    assert unseen == []
+    left_out = [mutant for mutant in mutants(shipped(name)) if mutant.change == "left out"]
+    assert [str(mutant) for mutant in left_out if first_to_notice(mutant.definition, scenarios) is None] == []
 
 
 @pytest.mark.parametrize("name", PROTOCOLS)

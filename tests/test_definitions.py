@@ -52,7 +52,7 @@ def test_it_can_be_drawn_and_run(definition: Definition) -> None:
 @pytest.mark.parametrize(("name", "scenario"), SCENARIOS)
 def test_its_scenario_holds(name: str, scenario: str) -> None:
     run = run_shipped(name, scenario)
-    assert run.failed() == []
+    assert run.failures == ()
     assert any(entry.kind == "expect" for entry in run.entries)
 
 

@@ -18,9 +18,10 @@ from bus import Event
 from statemachines import Definition, load_definition, parse_definition
 from statemachines.connections.trace import Entry
 from statemachines.language import find_definition
+from statemachines.simulation.properties import PropertyJudge
 from statemachines.simulation.scenario import Registration
 from statemachines.simulation.simulator import Simulation
-from tests.definition_helpers import Judge
+from statemachines.table.step import Step
 
 CALL = "conn_1"
 GREETING = "ai.greeting_requested"
@@ -73,8 +74,8 @@ class Played:
 
 
 @cache
-def _shipped_judge() -> Judge:
-    return Judge(load_definition("whatsapp_call"))
+def _shipped_judge() -> PropertyJudge:
+    return PropertyJudge(load_definition("whatsapp_call"))
 
 
 def play(definition: Definition, happenings: list[Happening]) -> Played:
@@ -85,14 +86,16 @@ def play(definition: Definition, happenings: list[Happening]) -> Played:
 
     def tell(entry: Entry) -> None:
         played.entries.append(entry)
-        broken, _ = judge.judge(simulation)
-        played.wrong += [f"{name} is broken" for name in sorted(broken)]
         if entry.kind == "publish" and entry.details["type"] == GREETING:
             state = simulation.connections.state(CALL)
             if state.phase != "ready" or any(state.dependencies[name] != "ready" for name in GREETING_NEEDS):
                 played.wrong.append(f"greeted in {state.phase} with {dict(state.dependencies)}")
 
-    simulation = Simulation(definition, tell)
+    def judged(step: Step) -> None:
+        broken, _ = judge.judge(step.after)
+        played.wrong += [f"{name} is broken" for name in sorted(broken)]
+
+    simulation = Simulation(definition, tell, judged)
     simulation.register(CALL, Registration(call_id="wacid.1"))
     for name, delay in happenings:
         simulation.advance_to(simulation.now + delay)

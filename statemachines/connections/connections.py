@@ -86,9 +86,10 @@ class Stray:
 class Connections:
     """The connections of one definition, by id and by what else they are known by."""
 
-    def __init__(self, definition: Definition) -> None:
+    def __init__(self, definition: Definition, steps: Steps | None = None) -> None:
+        """``steps`` are those of the definition, if somebody has them already: its table is filled only once."""
         self.definition = definition
-        self.steps = Steps(definition)
+        self.steps = steps or Steps(definition)
         self.layout = self.steps.layout
         self.records: dict[str, Record] = {}
         self.counts = Counts()

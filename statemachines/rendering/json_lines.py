@@ -17,7 +17,7 @@ class JsonLines:
 
     def add(self, entry: Entry) -> None:
         """Write one entry."""
-        self._write(entry.to_dict())
+        self.write(entry.to_dict())
 
     def flush(self) -> None:
         """Let whoever reads them have the lines written so far."""
@@ -26,8 +26,9 @@ class JsonLines:
     def close(self, summary: Mapping[str, Any] | None) -> None:
         """Write the summary."""
         if summary is not None:
-            self._write(summary)
+            self.write(summary)
         self._file.flush()
 
-    def _write(self, line: Mapping[str, Any]) -> None:
+    def write(self, line: Mapping[str, Any]) -> None:
+        """Write one object."""
         self._file.write(json.dumps(line, default=str, ensure_ascii=False) + "\n")

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from statemachines.errors import DefinitionError, Problem, suggestion
-from statemachines.language import find_definition
+from statemachines.language import find_definition, load_definition
 from statemachines.language.definition import Definition
 from statemachines.simulation.examples import load_example
 from statemachines.simulation.scenario import Scenario
@@ -51,6 +51,21 @@ def find_scenario(definition: str | Path, name_or_path: str | Path, examples: It
     if known:
         message += f"; {definition} comes with {', '.join(dict.fromkeys(known))}"
     raise DefinitionError([Problem(str(name_or_path), 1, 1, "error", message)])
+
+
+def definition_beside(scenario: Path) -> Path | None:
+    """The file of the definition in whose folder ``scenarios`` a scenario lies."""
+    folder = scenario.resolve().parent.parent
+    return next((file for file in (folder / f"{folder.name}.yaml", folder / "definition.yaml") if file.is_file()), None)
+
+
+def loaded_beside(scenario: Path) -> Definition | None:
+    """The definition in whose folder ``scenarios`` a scenario lies, if it can be loaded."""
+    file = definition_beside(scenario)
+    try:
+        return None if file is None else load_definition(file)
+    except DefinitionError:
+        return None
 
 
 def _folder(definition: str | Path) -> Path:

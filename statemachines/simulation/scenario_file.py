@@ -15,6 +15,7 @@ from statemachines.errors import DefinitionError, Problem, suggestion
 from statemachines.language.definition import Definition
 from statemachines.language.definition import Publish as PublishAction
 from statemachines.language.durations import shortened
+from statemachines.language.library import find_definition
 from statemachines.language.loading import load_definition
 from statemachines.language.names import MAX_NAME, is_pattern, nearest
 from statemachines.language.scalars import describe
@@ -53,6 +54,14 @@ def read_scenario(content: str | bytes, path: str, definition: Definition | None
     Wait(seconds=1.5)
     """
     return _only_if_good(*check_scenario(read_yaml(content, path), definition))
+
+
+def definition_file(named: str, path: str) -> Path:
+    """The file of the definition that the scenario in ``path`` names.
+
+    :raises DefinitionError: there is none
+    """
+    return find_definition(_place_of(named, path))
 
 
 def check_scenario(source: Source, definition: Definition | None = None) -> tuple[Scenario | None, list[Problem]]:

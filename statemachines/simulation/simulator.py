@@ -37,11 +37,14 @@ from statemachines.simulation.scenario import (
     Register,
     Registration,
     Scenario,
+    ScenarioStep,
     Terminate,
     Wait,
 )
+from statemachines.table.step import Step, Steps
 
 Emit = Callable[[Entry], None]
+Watch = Callable[[Step], None]
 
 
 @define
@@ -70,17 +73,32 @@ class Summary:
 
 
 class Simulation:
-    """Runs connections of one definition on virtual time, which starts at 0. Every happening goes to ``emit``."""
+    """Runs connections of one definition on virtual time, which starts at 0.
 
-    def __init__(self, definition: Definition, emit: Emit = lambda entry: None) -> None:
+    Every happening goes to ``emit``, to be told, and every step of a connection to ``watch``, to be looked into.
+    """
+
+    def __init__(
+        self,
+        definition: Definition,
+        emit: Emit = lambda entry: None,
+        watch: Watch = lambda step: None,
+        steps: Steps | None = None,
+    ) -> None:
+        """``steps`` are those of another simulation of the same definition: its table need not be filled again."""
         self.definition = definition
-        self.connections = Connections(definition)
+        self.connections = Connections(definition, steps)
         self.now = 0.0
         self.summary = Summary()
         self._emit = emit
+        self._watch = watch
         self._coming_back: deque[Event] = deque()
         self._published: dict[str | None, list[str]] = {}
         self._called: dict[str, list[str]] = {}
+
+    def tell(self, emit: Emit) -> None:
+        """Tell somebody else of what happens from now on."""
+        self._emit = emit
 
     # -- inputs --
 
@@ -195,6 +213,7 @@ class Simulation:
                 self._carry_out(unknown_news(reaction.event))
             step = reaction.step
             if step is not None:
+                self._watch(step)
                 state = state_of(step.after, self.connections.layout)
                 self.summary.connections[state.id] = state
                 if not step.ignored:
@@ -237,24 +256,29 @@ def run_scenario(simulation: Simulation, scenario: Scenario, until: float | None
     for connection_id, registration in scenario.connections.items():
         simulation.register(connection_id, registration)
     for step in scenario.steps:
-        if step.at is not None:
-            simulation.advance_to(step.at)
-        match step.action:
-            case Wait(seconds=seconds):
-                simulation.advance_to(simulation.now + seconds)
-            case Register(connection=connection, registration=registration):
-                simulation.register(connection, registration)
-            case Mark(connection=connection, dependency=dependency):
-                simulation.mark(connection, dependency)
-            case Terminate(connection=connection, reason=reason):
-                simulation.terminate(connection, reason)
-            case Expect():
-                simulation.expect(step.action)
-            case Publish() as published:
-                simulation.publish(_event(published, simulation.now))
+        take_step(simulation, step)
     if until is not None:
         simulation.advance_to(until)
     return simulation.summary
+
+
+def take_step(simulation: Simulation, step: ScenarioStep) -> None:
+    """Let the next step of a scenario happen."""
+    if step.at is not None:
+        simulation.advance_to(step.at)
+    match step.action:
+        case Wait(seconds=seconds):
+            simulation.advance_to(simulation.now + seconds)
+        case Register(connection=connection, registration=registration):
+            simulation.register(connection, registration)
+        case Mark(connection=connection, dependency=dependency):
+            simulation.mark(connection, dependency)
+        case Terminate(connection=connection, reason=reason):
+            simulation.terminate(connection, reason)
+        case Expect():
+            simulation.expect(step.action)
+        case Publish() as published:
+            simulation.publish(_event(published, simulation.now))
 
 
 def _event(published: Publish, now: float) -> Event:
