@@ -6,7 +6,8 @@ carry what colour does, so a picture printed in grey says as much: a heavy arrow
 one is taken by a timer alone, a double border is a final state, a black dot is where a state begins.
 
 Graphviz draws arrows between nodes only. One that begins or ends at a compound state is drawn from or to a node inside
-it and cut at its border (``ltail``, ``lhead``); one within a compound state begins at the dot where that begins.
+it and cut at its border (``ltail``, ``lhead``); one from a compound state to a state inside it
+begins at the words "any state inside".
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ from statemachines.rendering.words import (
 )
 
 _FONT = "Arial"
-_LIGHT, _MIDDLE, _FINAL, _LIT = "#ffffff", "#f3f6fb", "#e2e2e2", "#ffd54f"
+_LIGHT, _MIDDLE, _FINAL, _LIT, _LIT_AROUND = "#ffffff", "#f3f6fb", "#e2e2e2", "#ffd54f", "#fff2c4"
 _GREY, _BLACK, _LIT_LINE = "#707070", "#101010", "#c43e00"
 _HEAD = f"""\
   graph [compound=true, rankdir=TB, nodesep=0.3, ranksep=0.45, fontname="{_FONT}", fontsize=13, pad=0.2]
@@ -97,23 +98,14 @@ class _Graph:
         if initial is not None:
             yield f'{pad}{_start(owner)} [shape=circle, label="", width=0.14, fixedsize=true, fillcolor="{_BLACK}"]'
             head = self._end(initial.id, "lhead")
-            main = initial.id in self._on_main()
+            main = any(self._holds(initial.id, name) for name in self.main.states)
             yield f"{pad}{_start(owner)} -> {head.node} [{_listed(head.cut, *self._line(main, False))}]"
         for state in states:
             yield from self._state(state, pad)
 
-    def _on_main(self) -> set[str]:
-        """The states of the main path and those around them."""
-        found: set[str] = set()
-        for name in self.main.states:
-            current: str | None = name
-            while current is not None:
-                found.add(current)
-                current = self.parents[current]
-        return found
-
     def _state(self, state: State, pad: str) -> Iterator[str]:
-        label = table([bold(self._title(state)), *(small(line) for line in self._does(state))])
+        title = f"{state.id} (all at once)" if state.parallel else state.id
+        label = table([bold(title), *(small(line) for line in self._does(state))])
         is_region = self._is_region(state)
         if not state.states and not is_region:
             yield f"{pad}{quoted(state.id)} [{_listed(f'label={label}', *self._looks(state))}]"
@@ -123,12 +115,15 @@ class _Graph:
         lit = self.highlight.has_state(state.id)
         style = "rounded,filled,dashed" if is_region else "rounded,filled"
         line = _LIT_LINE if lit else _GREY if is_region else _BLACK
-        fill = _LIT if lit else _MIDDLE if self._depth(state.id) % 2 else _LIGHT
+        fill = _LIT_AROUND if lit else _MIDDLE if self._depth(state.id) % 2 else _LIGHT
         yield f'{inside}style="{style}"; color="{line}"; penwidth={2.5 if lit else 1}; fillcolor="{fill}"'
         yield f"{inside}label={label}; labeljust=l"
         if not state.states:  # a region without states of its own
             yield f'{inside}{_start(state.id)} [shape=circle, label="", width=0.14, fixedsize=true]'
         yield from self._inside(state.states, state.id, inside)
+        if any(t.target is not None and self._holds(state.id, t.target) for t, _ in self._moves(state)):
+            said = 'label=<<i>any state inside</i>>, fontsize=10, fillcolor="none", penwidth=0, height=0.2'
+            yield f"{inside}{_any(state.id)} [{said}]"
         for history in state.history:
             yield from self._history(history, inside)
         yield f"{pad}}}"
@@ -151,9 +146,6 @@ class _Graph:
         """The transitions of a state, each with the words of its timer, if it is one's."""
         yield from ((transition, ()) for transition in state.transitions)
         yield from ((after.transition, timer_words(after, self.definition.timeouts)) for after in state.after)
-
-    def _title(self, state: State) -> str:
-        return f"{state.id} (all at once)" if state.parallel else state.id
 
     def _looks(self, state: State) -> Iterator[str]:
         if state.final:
@@ -199,17 +191,19 @@ class _Graph:
 
     def _line(self, main: bool, lit: bool) -> Iterator[str]:
         if lit:
-            yield f'color="{_LIT_LINE}", penwidth=3, weight=8'
+            yield f'color="{_LIT_LINE}", penwidth=3'
         elif main:
-            yield f'color="{_BLACK}", penwidth=2.5, weight=8'
+            yield f'color="{_BLACK}", penwidth=2.5'
+        if main:  # lit or not, so that the same definition is laid out the same way
+            yield "weight=8"
 
     def _ends(self, source: str, target: str) -> tuple[_End, _End]:
         """Where an arrow begins and ends. Graphviz cannot cut it at a cluster that holds both its ends."""
         tail, head = self._end(source, "ltail"), self._end(target, "lhead")
-        if self._holds(source, target):
-            tail = _End(self._anchor(source))
         if self._holds(target, source):
             head = _End(self._anchor(target))
+        if self._holds(source, target):
+            tail = _End(_any(source) if self._is_cluster(self.states[source]) else tail.node)
         return tail, head
 
     def _end(self, name: str, side: str) -> _End:
@@ -230,9 +224,8 @@ class _Graph:
 
     def _last(self, state: State) -> str:
         """The node inside from which an arrow that leaves a compound state is drawn."""
-        if self._is_cluster(state) and state.states:
-            inner = [child for child in state.states if child.id in self._on_main()]
-            return self._last((inner or list(state.states))[-1])
+        if state.states:
+            return self._last(state.states[-1])
         return self._anchor(state.id)
 
     def _is_cluster(self, state: State) -> bool:
@@ -243,6 +236,7 @@ class _Graph:
         return parent is not None and self.states[parent].parallel
 
     def _holds(self, outer: str, inner: str) -> bool:
+        """Whether a state is another or is around it."""
         current: str | None = inner
         while current is not None:
             if current == outer:
@@ -265,6 +259,10 @@ class _End:
 
 def _start(owner: str) -> str:
     return quoted(f"{owner}:begins")  # no state's id has a colon
+
+
+def _any(owner: str) -> str:
+    return quoted(f"{owner}:any")
 
 
 def _cluster(state: str) -> str:
