@@ -1,8 +1,8 @@
 """SVG and PNG of a definition, laid out by Graphviz: the packaged port of it, or one that is installed.
 
-The layout runs in a process of its own, which reads the graph and writes the picture, and is ended if it takes too long:
-a definition from a stranger cannot hang its reader. The packaged engine brings its fonts' measures, so that a definition
-gives the same bytes everywhere.
+The layout runs in a process of its own, which reads the graph and writes the picture, and is ended if it takes too
+long: a definition from a stranger cannot hang its reader. The packaged engine brings its fonts' measures, so that a
+definition gives the same bytes everywhere.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from attrs import frozen
+from attrs import Factory, frozen
 from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 from rich.text import Text
 from rich.tree import Tree
@@ -54,7 +54,7 @@ class DefinitionTree:
     """Draws itself with the marks that the console can show."""
 
     definition: Definition
-    highlight: Highlight = Highlight()
+    highlight: Highlight = Factory(Highlight)
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """One rich tree."""
