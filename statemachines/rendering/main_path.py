@@ -1,9 +1,9 @@
 """The way that a connection takes when all goes well, found by reading the file as its author wrote it.
 
 There is no such thing in the language, so this is a guess, and only drawings use it: begin at the initial state, and
-take the first transition that leads further down in the file: of the state itself before those of states around it, on an
-event before one that holds by itself, and that before a timer. What an exception is, an ``unless`` or a guard that says
-``not`` or ``any_failed``, comes last. The way ends in a final state, or at a state that it has passed already.
+take the first transition that leads further down in the file: of the state itself before those of states around it, on
+an event before one that holds by itself, and that before a timer. What an exception is, an ``unless`` or a guard that
+says ``not`` or ``any_failed``, comes last. The way ends in a final state, or at a state that it has passed already.
 """
 
 from __future__ import annotations
