@@ -88,6 +88,7 @@ class _Drawing:
         self._section(root, "Keys", self._keys())
         self._section(root, "Timeouts", self._timeouts())
         self._section(root, "Properties", self._properties())
+        self._section(root, "Ignored rules", [(_name(rule), words(why)) for rule, why in definition.ignore.items()])
         return root
 
     def _beginning_and_end(self) -> Iterator[Line]:
@@ -137,6 +138,8 @@ class _Drawing:
             yield words("invoke"), invoke_words(invoke)
         if state.defer:
             yield words("defers"), event_words(state.defer)
+        for rule, reason in state.ignore.items():
+            yield words("ignores"), words(f"{rule}: {reason}")
         for transition in state.transitions:
             yield self._target(state, transition), transition_words(transition, on="on ")
         for after in state.after:
