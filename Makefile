@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-live test check bench soak soak-charts clean
+.PHONY: help demo demo-live test check pictures bench soak soak-charts clean
 
 help:  ## what there is to make
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
@@ -40,6 +40,9 @@ check: .venv/dev  ## types, style, and the shipped definitions
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/phasebus validate --strict definitions
+
+pictures: .venv/dev  ## the pictures of the shipped definitions, in docs/definitions
+	for path in docs/definitions/*.svg; do $(BIN)/phasebus show $$(basename $$path .svg) --format svg -o $$path || exit 1; done
 
 bench: .venv/dev  ## ratios to the peers, in one run
 	$(BIN)/python -m benchmarks

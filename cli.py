@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from bus import Event, EventBus
     from statemachines import ConnectionLifecycle, Definition
     from statemachines.lifecycle.sidecar import Input, Sidecar
+    from statemachines.rendering.highlight import Highlight
     from statemachines.rendering.json_lines import JsonLines
     from statemachines.rendering.live import LiveStatistics
     from statemachines.rendering.timeline import Timeline
@@ -125,30 +126,62 @@ def _show_rules(explained: str | None) -> int:
 @click.option(
     "--format",
     "form",
-    type=click.Choice(["tree", "mermaid"]),
+    type=click.Choice(["tree", "mermaid", "dot", "svg", "png", "json"]),
     default="tree",
     show_default=True,
-    help="How to draw it.",
+    help="How to draw it. svg and png need pip install 'phasebus[pictures]'.",
 )
+@click.option("--highlight", metavar="STATE[,STATE...]", help="Set a phase apart, or a path of them.")
 @click.option("-o", "--output", type=click.Path(dir_okay=False, writable=True), help="Write to this file instead.")
-def show(definition: str, form: str, output: str | None) -> int:
+def show(definition: str, form: str, highlight: str | None, output: str | None) -> int:
     """Draw a definition: its states, real event names, guards, timers, dependencies, what is published.
 
     \b
     phasebus show whatsapp_call
     phasebus show my_call.yaml --format mermaid -o my_call.mmd
+    phasebus show whatsapp_call --format svg --highlight created,initializing,ready -o call.svg
+    phasebus show whatsapp_call --format json | jq .states
     """
+    from statemachines.rendering.highlight import parse_highlight
+
     loaded = _load(definition)
-    with click.open_file(output or "-", "w", encoding="utf-8") as file:
-        if form == "mermaid":
+    lit = None if highlight is None else parse_highlight(highlight, loaded)
+    if form == "tree":
+        from statemachines.rendering.tree import render_tree
+
+        with click.open_file(output or "-", "w", encoding="utf-8") as file:
+            _console(file=file).print(render_tree(loaded, lit))
+        return 0
+    if form == "png" and output is None and sys.stdout.isatty():
+        raise click.UsageError("A PNG is nothing for a terminal: name a file with -o.")
+    drawn = _drawing(loaded, form, lit)
+    with click.open_file(output or "-", "wb") as target:
+        target.write(drawn)
+    return 0
+
+
+def _drawing(definition: Definition, form: str, highlight: Highlight | None) -> bytes:
+    """The drawing as the bytes of a whole file, made before that is opened: one that fails must leave it as it was."""
+    match form:
+        case "mermaid":
             from statemachines.rendering.mermaid import render_mermaid
 
-            click.echo(render_mermaid(loaded), file=file)
-        else:
-            from statemachines.rendering.tree import render_tree
+            return render_mermaid(definition, highlight).encode()
+        case "dot":
+            from statemachines.rendering.dot import render_dot
 
-            _console(file=file).print(render_tree(loaded))
-    return 0
+            return render_dot(definition, highlight).encode()
+        case "json":
+            if highlight is not None:
+                raise click.UsageError("--highlight is for drawings; json is data.")
+            from statemachines.rendering.definition_data import render_json
+
+            return render_json(definition).encode()
+        case "svg" | "png":
+            from statemachines.rendering.pictures import render_picture
+
+            return render_picture(definition, form, highlight)
+    raise AssertionError(form)
 
 
 @cli.command(short_help="Print the JSON Schema of definitions, for editors.")

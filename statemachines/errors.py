@@ -96,3 +96,7 @@ class LifecycleClosed(PhasebusError):
 
 class StepNeverSettles(PhasebusError):
     """Eventless transitions go in a circle; the step was cut and the connection left where it was."""
+
+
+class PictureError(PhasebusError):
+    """A picture could not be drawn: no layout engine is there, or it failed."""

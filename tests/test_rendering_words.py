@@ -104,8 +104,8 @@ def test_the_drawings_know_every_field_of_a_definition() -> None:
     """A field added to the language has to be drawn: by the tree, and if it moves connections, by the diagram."""
     drawn = {
         Definition: "name states version description starts_on retain early timeouts dependencies remember keys "
-        "properties",
-        State: "id initial final parallel enter exit transitions after states history defer invoke",
+        "properties ignore examples",
+        State: "id initial final parallel enter exit transitions after states history defer invoke ignore",
         Invoke: "call done failed",
         Transition: "event target cond unless internal on",
         After: "delay written transition backoff max_delay",

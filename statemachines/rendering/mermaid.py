@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from statemachines.language.definition import Definition, Dependency, State, Transition
+from statemachines.rendering.highlight import Highlight
 from statemachines.rendering.words import (
     Phrase,
     actions_words,
@@ -61,9 +62,12 @@ _TAKEN = frozenset(
 )
 
 
-def render_mermaid(definition: Definition) -> str:
-    """The text of the diagram, ending with a newline."""
-    return "\n".join(_Diagram(definition).lines()) + "\n"
+def render_mermaid(definition: Definition, highlight: Highlight | None = None) -> str:
+    """The text of the diagram, ending with a newline.
+
+    Mermaid can set apart states but no arrows of a state diagram: those of a highlighted path say so in their labels.
+    """
+    return "\n".join(_Diagram(definition, highlight or Highlight()).lines()) + "\n"
 
 
 def escape(text: str) -> str:
@@ -97,8 +101,9 @@ def _entity(character: str) -> str:
 
 
 class _Diagram:
-    def __init__(self, definition: Definition) -> None:
+    def __init__(self, definition: Definition, highlight: Highlight) -> None:
         self.definition = definition
+        self.highlight = highlight
         self.ids = _mermaid_ids(definition)
         self.parents = definition.parents()
         self.parallel = {state.id for state in definition.walk() if state.parallel}
@@ -114,6 +119,9 @@ class _Diagram:
                 if not self._within(state.id, target) or self._is_region(state.id):
                     yield self._arrow(state.id, target, label, 1)
         yield from self._dependencies()
+        if self.highlight.states:
+            yield f"{_INDENT}classDef highlighted fill:#ffd54f,stroke:#c43e00,stroke-width:3px,color:#000"
+            yield f"{_INDENT}class {','.join(self.ids[name] for name in self.highlight.states)} highlighted"
 
     def _states(self, states: tuple[State, ...], depth: int) -> Iterator[str]:
         """States that stand beside each other, and the transitions between them."""
@@ -181,7 +189,8 @@ class _Diagram:
         label = plain(transition_words(transition, timer))
         if transition.target is None:  # drawn as a loop, and said not to be one
             return state.id, f"stays: {label}"
-        return transition.target, label
+        lit = "● " if self.highlight.has_way(state.id, transition.target) else ""
+        return transition.target, lit + label
 
     def _arrow(self, source: str, target: str, label: str, depth: int) -> str:
         return f"{_INDENT * depth}{self.ids[source]} --> {self.ids[target]} : {escape(label)}"

@@ -20,6 +20,7 @@ class Signs:
     more: str
     hidden: str
     times: str
+    here: str
     ascii_only: bool = False
 
     def clean(self, text: str) -> str:
@@ -38,8 +39,8 @@ class Signs:
         return character.encode("unicode_escape").decode("ascii")
 
 
-UNICODE = Signs("→", "●", "○", "◉", "✓", "✗", "!", "…", "•••", "×")
-ASCII = Signs("->", "*", "o", "@", "+", "x", "!", "...", "***", "x", ascii_only=True)
+UNICODE = Signs("→", "●", "○", "◉", "✓", "✗", "!", "…", "•••", "×", "◀")
+ASCII = Signs("->", "*", "o", "@", "+", "x", "!", "...", "***", "x", "<", ascii_only=True)
 
 
 def signs_for(options: ConsoleOptions) -> Signs:

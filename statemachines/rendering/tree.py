@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from attrs import frozen
+from attrs import Factory, frozen
 from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 from rich.text import Text
 from rich.tree import Tree
 
 from statemachines.language.definition import Definition, Dependency, State, Transition
 from statemachines.rendering.columns import GAP, Hanging
+from statemachines.rendering.highlight import Highlight
 from statemachines.rendering.signs import Signs, signs_for
 from statemachines.rendering.words import (
     Part,
@@ -38,13 +39,14 @@ STYLES: dict[Role, str] = {
     "action": "green",
     "state": "bold",
 }
+LIT = "bold black on yellow"
 Line = tuple[Phrase, Phrase]
 """What stands in the first column, and beside it what may be long."""
 
 
-def render_tree(definition: Definition) -> RenderableType:
+def render_tree(definition: Definition, highlight: Highlight | None = None) -> RenderableType:
     """The tree of a definition, to be printed with rich."""
-    return DefinitionTree(definition)
+    return DefinitionTree(definition, highlight or Highlight())
 
 
 @frozen
@@ -52,16 +54,18 @@ class DefinitionTree:
     """Draws itself with the marks that the console can show."""
 
     definition: Definition
+    highlight: Highlight = Factory(Highlight)
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """One rich tree."""
-        yield _Drawing(self.definition, signs_for(options)).tree()
+        yield _Drawing(self.definition, signs_for(options), self.highlight).tree()
 
 
 @frozen
 class _Drawing:
     definition: Definition
     signs: Signs
+    highlight: Highlight
 
     def tree(self) -> Tree:
         definition, signs = self.definition, self.signs
@@ -84,6 +88,7 @@ class _Drawing:
         self._section(root, "Keys", self._keys())
         self._section(root, "Timeouts", self._timeouts())
         self._section(root, "Properties", self._properties())
+        self._section(root, "Ignored rules", [(_name(rule), words(why)) for rule, why in definition.ignore.items()])
         return root
 
     def _beginning_and_end(self) -> Iterator[Line]:
@@ -113,7 +118,11 @@ class _Drawing:
             mark for mark, is_so in ((self.signs.initial, state.initial), (self.signs.final, state.final)) if is_so
         ]
         regions = ", all at once:" if state.parallel else ""
-        branch = parent.add(Text.assemble(" ".join(marks or [self.signs.state]), " ", (state.id, "bold"), regions))
+        title = Text.assemble(" ".join(marks or [self.signs.state]), " ", (state.id, "bold"), regions)
+        if self.highlight.has_state(state.id):
+            title.append(f"  {self.signs.here}", LIT)
+            title.stylize(LIT)
+        branch = parent.add(title)
         self._lines(branch, list(self._state_lines(state)))
         for child in state.states:
             self._state(branch, child)
@@ -129,16 +138,19 @@ class _Drawing:
             yield words("invoke"), invoke_words(invoke)
         if state.defer:
             yield words("defers"), event_words(state.defer)
+        for rule, reason in state.ignore.items():
+            yield words("ignores"), words(f"{rule}: {reason}")
         for transition in state.transitions:
-            yield self._target(transition), transition_words(transition, on="on ")
+            yield self._target(state, transition), transition_words(transition, on="on ")
         for after in state.after:
             timer = timer_words(after, self.definition.timeouts)
-            yield self._target(after.transition), transition_words(after.transition, timer, on="on ")
+            yield self._target(state, after.transition), transition_words(after.transition, timer, on="on ")
 
-    def _target(self, transition: Transition) -> Phrase:
+    def _target(self, state: State, transition: Transition) -> Phrase:
         if transition.target is None:
             return words("stays")
-        return (Part(f"{self.signs.arrow} "), Part(transition.target, "state"))
+        lit = f" {self.signs.here}" if self.highlight.has_way(state.id, transition.target) else ""
+        return (Part(f"{self.signs.arrow} "), Part(transition.target + lit, "state"))
 
     def _dependency(self, parent: Tree, name: str, dependency: Dependency) -> None:
         required = "required" if dependency.required else "not required"

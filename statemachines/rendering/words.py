@@ -135,8 +135,7 @@ def invoke_words(invoke: Invoke) -> Phrase:
 
 def history_words(history: History) -> Phrase:
     """``deep history, first playing``."""
-    kind = "deep history" if history.type == "deep" else "history"
-    return (Part(f"{kind}, first "), Part(history.target, "state"))
+    return (Part(f"{history.type} history, first "), Part(history.target, "state"))
 
 
 def actions_words(actions: Iterable[Action]) -> Phrase:

@@ -1,0 +1,121 @@
+"""SVG and PNG: drawn without a system Graphviz, the same each time, safe, in time, and honest when they cannot be."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from pathlib import Path
+from xml.etree import ElementTree
+
+import attrs
+import pytest
+
+from statemachines.errors import PictureError
+from statemachines.language import load_definition, parse_definition, shipped_definitions
+from statemachines.language.definition import Definition
+from statemachines.rendering import pictures
+from statemachines.rendering.highlight import parse_highlight
+from statemachines.rendering.pictures import draw, find_engine, render_picture
+from tests.test_rendering_dot import HOSTILE
+
+SVG = "{http://www.w3.org/2000/svg}"
+
+
+def svg(definition: Definition, highlight: str | None = None) -> ElementTree.Element:
+    lit = None if highlight is None else parse_highlight(highlight, definition)
+    return ElementTree.fromstring(render_picture(definition, "svg", lit))
+
+
+def texts(root: ElementTree.Element) -> str:
+    return " ".join("".join(text.itertext()) for text in root.iter(f"{SVG}text"))
+
+
+@pytest.mark.parametrize("name", shipped_definitions())
+def test_every_shipped_definition_is_drawn_with_every_state(name: str) -> None:
+    definition = load_definition(name)
+    drawn = texts(svg(definition))
+    for state in definition.walk():
+        assert state.id in drawn
+
+
+def test_the_same_definition_gives_the_same_bytes() -> None:
+    definition = load_definition("traffic_light")
+    assert render_picture(definition, "svg") == render_picture(definition, "svg")
+
+
+def test_a_png_is_one_and_large_enough_to_read() -> None:
+    drawn = render_picture(load_definition("traffic_light"), "png")
+    assert drawn.startswith(b"\x89PNG\r\n\x1a\n")
+    assert int.from_bytes(drawn[16:20]) > 600
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_a_hostile_description_is_text_in_the_picture(text: str) -> None:
+    root = svg(attrs.evolve(load_definition("traffic_light"), description=text))
+    assert {element.tag.removeprefix(SVG) for element in root.iter()} <= {
+        "svg", "g", "title", "path", "polygon", "polyline", "text", "ellipse",
+    }  # fmt: skip
+    assert not [name for element in root.iter() for name in element.attrib if name.startswith("on") or "href" in name]
+
+
+def test_a_highlight_is_in_the_picture() -> None:
+    definition = load_definition("tcp")
+    assert "#c43e00" in ElementTree.tostring(svg(definition, "closed,listen"), "unicode")
+    assert "#c43e00" not in ElementTree.tostring(svg(definition), "unicode")
+
+
+def test_two_hundred_states_are_drawn_in_five_seconds() -> None:
+    groups = []
+    for group in range(20):
+        inner = [
+            f"s{group}_{one}: {{initial: {str(not one).lower()}, after: {{5s: s{group}_0}}, transitions: "
+            f"[{{event: step.taken, cond: data.n > {one}, target: s{group}_{(one + 1) % 9}}}]}}"
+            for one in range(9)
+        ]
+        target = f"g{group + 1}" if group < 19 else "done"
+        groups.append(
+            f"g{group}: {{initial: {str(not group).lower()}, transitions: [{{event: group.left, target: {target}}}, "
+            f"{{event: all.ended, target: done}}], states: {{{', '.join(inner)}}}}}"
+        )
+    text = f"name: large\nstates: {{{', '.join(groups)}, done: {{final: true}}}}\n"
+    definition = parse_definition(text)
+    assert len(list(definition.walk())) == 201
+    began = time.perf_counter()
+    render_picture(definition, "svg")
+    assert time.perf_counter() - began < 5
+
+
+def test_without_an_engine_the_message_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shutil, "which", lambda *_, **__: None)
+    with pytest.raises(PictureError, match=r"pip install 'phasebus\[pictures\]'"):
+        render_picture(load_definition("traffic_light"), "svg")
+
+
+def test_an_installed_graphviz_serves_where_the_packaged_engine_is_absent(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shutil, "which", lambda name, path=None: "/opt/dot" if name == "dot" else None)
+    assert find_engine() == "/opt/dot"
+
+
+def test_a_layout_that_takes_too_long_is_ended_with_a_message() -> None:
+    with pytest.raises(PictureError, match="longer than 0 s"):
+        draw("digraph { a -> b }", "svg", timeout_s=0)
+
+
+def test_an_engine_that_fails_is_quoted() -> None:
+    with pytest.raises(PictureError, match=r"layout engine failed: .*syntax error"):
+        draw("digraph {", "svg")
+
+
+def test_the_pictures_of_the_pages_are_current() -> None:
+    folder = Path(__file__).parent.parent / "docs" / "definitions"
+    stale = [
+        name
+        for name in shipped_definitions()
+        if (folder / f"{name}.svg").read_bytes() != render_picture(load_definition(name), "svg")
+    ]
+    assert stale == [], "make pictures"
+
+
+def test_the_packaged_engine_is_taken_before_an_installed_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shutil, "which", lambda name, path=None: f"/bin/{name}")
+    assert find_engine() == f"/bin/{pictures.PACKAGED}"
