@@ -67,7 +67,7 @@ def cli() -> None:
     phasebus validate calls/my_call.yaml            check one of your own
     phasebus run my_call.yaml < events.jsonl        run it live: events in, lifecycle events out
 
-    DEFINITION is a path to a YAML file, or the name of a shipped definition.
+    DEFINITION is a path to a YAML or SCXML file, or the name of a shipped definition.
     """
 
 
@@ -125,7 +125,7 @@ def _show_rules(explained: str | None) -> int:
 @click.option(
     "--format",
     "form",
-    type=click.Choice(["tree", "mermaid"]),
+    type=click.Choice(["tree", "mermaid", "scxml", "xstate"]),
     default="tree",
     show_default=True,
     help="How to draw it.",
@@ -134,13 +134,19 @@ def _show_rules(explained: str | None) -> int:
 def show(definition: str, form: str, output: str | None) -> int:
     """Draw a definition: its states, real event names, guards, timers, dependencies, what is published.
 
+    scxml and xstate are no drawings: other interpreters run them, and phasebus reads scxml again.
+
     \b
     phasebus show whatsapp_call
     phasebus show my_call.yaml --format mermaid -o my_call.mmd
+    phasebus show my_call.yaml --format scxml -o my_call.scxml
     """
     loaded = _load(definition)
+    text = _exported(loaded, form)
     with click.open_file(output or "-", "w", encoding="utf-8") as file:
-        if form == "mermaid":
+        if text is not None:
+            click.echo(text, file=file)
+        elif form == "mermaid":
             from statemachines.rendering.mermaid import render_mermaid
 
             click.echo(render_mermaid(loaded), file=file)
@@ -149,6 +155,23 @@ def show(definition: str, form: str, output: str | None) -> int:
 
             _console(file=file).print(render_tree(loaded))
     return 0
+
+
+def _exported(definition: Definition, form: str) -> str | None:
+    """The definition in another notation, made before a file is opened for it; what goes missing on standard error."""
+    if form not in ("scxml", "xstate"):
+        return None
+    from statemachines.interchange import lost_elsewhere
+
+    for lost in lost_elsewhere(definition):
+        click.echo(f"warning: {lost}", err=True)
+    if form == "scxml":
+        from statemachines.interchange.scxml import render_scxml
+
+        return render_scxml(definition).rstrip()
+    from statemachines.interchange.xstate import render_xstate
+
+    return render_xstate(definition)
 
 
 @cli.command(short_help="Print the JSON Schema of definitions, for editors.")

@@ -96,3 +96,7 @@ class LifecycleClosed(PhasebusError):
 
 class StepNeverSettles(PhasebusError):
     """Eventless transitions go in a circle; the step was cut and the connection left where it was."""
+
+
+class CannotExport(PhasebusError):
+    """Something of a definition that the other notation has no words for, so that it would go another way there."""
