@@ -17,8 +17,8 @@ from statemachines.language.loading import check_source
 from statemachines.language.scxml import read_scxml
 from statemachines.language.structuring import attempt
 from statemachines.language.vocabulary import definition_converter
+from tests.interchange_charts import RICH, definitions
 from tests.test_interchange_scxml import without_odd_internals
-from tests.test_table_differential import RICH, definitions
 
 EVERYTHING = """
 name: everything

@@ -17,8 +17,8 @@ from statemachines.interchange.scxml import render_scxml
 from statemachines.language.definition import Call, Definition, State
 from statemachines.table.record import Identity
 from statemachines.table.step import Steps
+from tests.interchange_charts import RICH, actions_of, definitions
 from tests.scxml_machine import Circle, ScxmlMachine
-from tests.test_table_differential import RICH, actions_of, definitions
 
 PHASES = [Phase.explicit, Phase.reuse, Phase.generate]
 """Not shrinking: a chart takes python-statemachine's reader tens of milliseconds."""

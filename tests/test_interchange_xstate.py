@@ -23,8 +23,8 @@ from statemachines.interchange.xstate import render_xstate
 from statemachines.language.definition import Definition, State, Transition
 from statemachines.table.record import Identity, Record
 from statemachines.table.step import Step, Steps
+from tests.interchange_charts import RICH, actions_of, definitions
 from tests.test_interchange_scxml import steps_of, without_odd_internals
-from tests.test_table_differential import RICH, actions_of, definitions
 
 HERE = Path(__file__).parent / "node"
 
