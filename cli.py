@@ -68,7 +68,7 @@ def cli() -> None:
     phasebus validate calls/my_call.yaml            check one of your own
     phasebus run my_call.yaml < events.jsonl        run it live: events in, lifecycle events out
 
-    DEFINITION is a path to a YAML file, or the name of a shipped definition.
+    DEFINITION is a path to a YAML or SCXML file, or the name of a shipped definition.
     """
 
 
@@ -126,7 +126,7 @@ def _show_rules(explained: str | None) -> int:
 @click.option(
     "--format",
     "form",
-    type=click.Choice(["tree", "mermaid", "dot", "svg", "png", "json"]),
+    type=click.Choice(["tree", "mermaid", "dot", "svg", "png", "json", "scxml", "xstate"]),
     default="tree",
     show_default=True,
     help="How to draw it. svg and png need pip install 'phasebus[pictures]'.",
@@ -136,11 +136,14 @@ def _show_rules(explained: str | None) -> int:
 def show(definition: str, form: str, highlight: str | None, output: str | None) -> int:
     """Draw a definition: its states, real event names, guards, timers, dependencies, what is published.
 
+    scxml and xstate are no drawings: other interpreters run them, and phasebus reads scxml again.
+
     \b
     phasebus show whatsapp_call
     phasebus show my_call.yaml --format mermaid -o my_call.mmd
     phasebus show whatsapp_call --format svg --highlight created,initializing,ready -o call.svg
     phasebus show whatsapp_call --format json | jq .states
+    phasebus show my_call.yaml --format scxml -o my_call.scxml
     """
     from statemachines.rendering.highlight import parse_highlight
 
@@ -177,11 +180,30 @@ def _drawing(definition: Definition, form: str, highlight: Highlight | None) -> 
             from statemachines.rendering.definition_data import render_json
 
             return render_json(definition).encode()
+        case "scxml" | "xstate":
+            if highlight is not None:
+                raise click.UsageError(f"--highlight is for drawings; {form} is for other interpreters.")
+            return _exported(definition, form)
         case "svg" | "png":
             from statemachines.rendering.pictures import render_picture
 
             return render_picture(definition, form, highlight)
     raise AssertionError(form)
+
+
+def _exported(definition: Definition, form: str) -> bytes:
+    """The definition in another notation; what goes missing there is told on standard error."""
+    from statemachines.interchange import lost_elsewhere
+
+    for lost in lost_elsewhere(definition):
+        click.echo(f"warning: {lost}", err=True)
+    if form == "scxml":
+        from statemachines.interchange.scxml import render_scxml
+
+        return f"{render_scxml(definition).rstrip()}\n".encode()
+    from statemachines.interchange.xstate import render_xstate
+
+    return f"{render_xstate(definition)}\n".encode()
 
 
 @cli.command(short_help="Print the JSON Schema of definitions, for editors.")

@@ -100,3 +100,7 @@ class StepNeverSettles(PhasebusError):
 
 class PictureError(PhasebusError):
     """A picture could not be drawn: no layout engine is there, or it failed."""
+
+
+class CannotExport(PhasebusError):
+    """Something of a definition that the other notation has no words for, so that it would go another way there."""

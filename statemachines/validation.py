@@ -10,7 +10,7 @@ from attrs import frozen
 from statemachines.errors import DefinitionError, Problem
 from statemachines.language import find_definition, read_file
 from statemachines.language.composition import compose
-from statemachines.language.loading import check_source
+from statemachines.language.loading import check_source, read_definition
 from statemachines.simulation.examples import check_examples
 from statemachines.simulation.library import SUFFIX, loaded_beside
 from statemachines.simulation.scenario_file import check_scenario
@@ -57,17 +57,16 @@ def _files(path: str | Path) -> Iterator[Path]:
     if not folder.is_dir():
         yield find_definition(path)
         return
-    found = sorted(file for file in folder.rglob("*") if file.suffix in (".yaml", ".yml"))
+    found = sorted(file for file in folder.rglob("*") if file.suffix in (".yaml", ".yml", ".scxml"))
     if not found:
-        raise DefinitionError([Problem(str(path), 1, 1, "error", "no .yaml file in this folder")])
+        raise DefinitionError([Problem(str(path), 1, 1, "error", "no .yaml or .scxml file in this folder")])
     yield from found
 
 
 def _check(file: Path) -> Iterable[Problem]:
-    source = read_file(file)
     if file.name.endswith(SUFFIX):
-        return check_scenario(source, loaded_beside(file))[1]
-    source = compose(source)
+        return check_scenario(read_file(file), loaded_beside(file))[1]
+    source = compose(read_definition(file))
     definition, problems = check_source(source, truth_of)
     return problems if definition is None else [*problems, *check_examples(source, definition)]
 

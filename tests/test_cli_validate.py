@@ -82,7 +82,7 @@ def test_a_scenario_is_checked_against_its_definition(phasebus: Command, tmp_pat
 def test_an_empty_folder_is_a_problem(phasebus: Command, tmp_path: Path) -> None:
     done = phasebus("validate", tmp_path)
     assert done.status == 1
-    assert "no .yaml file" in done.out
+    assert "no .yaml or .scxml file" in done.out
 
 
 WARNED = GOOD.replace("name: good", "name: good\ntimeouts: {unused: 5s}")

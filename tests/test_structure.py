@@ -17,6 +17,7 @@ KNOWS = {
     "connections": {"bus", "language", "table"},
     "lifecycle": {"bus", "language", "table", "connections"},
     "simulation": {"bus", "language", "table", "connections"},
+    "interchange": {"bus", "language"},
     "exploration": {"bus", "language", "table", "connections"},
     "rendering": {"bus", "language", "table", "connections", "exploration"},
 }

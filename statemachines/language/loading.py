@@ -1,8 +1,8 @@
 """From a name, a path or a text to a checked :class:`Definition`, or to every problem that it has.
 
-Four steps follow each other: the text is YAML (``source``), what it takes from other files is put in
-(``composition``), its values have the right shape (``vocabulary``), and what they say makes sense (``rules``). A fault
-in one part does not hide those in others: the wrong parts are taken out, and the rules run over what remains.
+Four steps follow each other: the text is YAML (``source``) or SCXML (``scxml``), what it takes from other files is put
+in (``composition``), its values have the right shape (``vocabulary``), and what they say makes sense (``rules``). A
+fault in one part does not hide those in others: the wrong parts are taken out, and the rules run over what remains.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ from statemachines.language.definition import Definition
 from statemachines.language.library import find_definition
 from statemachines.language.rules import check_rules
 from statemachines.language.salvage import salvage
-from statemachines.language.source import Source, read_file, read_yaml
+from statemachines.language.scxml import is_scxml, read_scxml
+from statemachines.language.source import Source, read_content, read_yaml
 from statemachines.language.structuring import attempt, problems_of
 from statemachines.language.truth import MakeTruth
 from statemachines.language.vocabulary import definition_converter
@@ -33,7 +34,15 @@ def load_definition(source: str | Path) -> Definition:
     >>> load_definition("whatsapp_call").name
     'whatsapp_call'
     """
-    return _only_if_good(*check_source(_no_fragment(compose(read_file(find_definition(source))))))
+    return _only_if_good(*check_source(_no_fragment(compose(read_definition(find_definition(source))))))
+
+
+def read_definition(path: str | Path) -> Source:
+    """A definition's file as plain data with places, from YAML or, by its suffix, from SCXML."""
+    content = read_content(path, str(path))
+    if isinstance(content, Source):
+        return content
+    return read_scxml(content, str(path)) if is_scxml(str(path)) else read_yaml(content, str(path))
 
 
 def parse_definition(text: str, path: str = "<text>") -> Definition:

@@ -132,9 +132,15 @@ def read_file(path: str | Path, called: str | None = None) -> Source:
     Its problems call it by its path, unless it is ``called`` something else.
     """
     name = called or str(path)
+    content = read_content(path, name)
+    return content if isinstance(content, Source) else read_yaml(content, name, Path(path).parent)
+
+
+def read_content(path: str | Path, name: str) -> bytes | Source:
+    """The bytes of a file, at most one more than is allowed; the problem of what is called ``name`` if there is one."""
     try:
         with Path(path).open("rb") as file:
-            content = file.read(MAX_BYTES + 1)
+            return file.read(MAX_BYTES + 1)
     except FileNotFoundError:
         return _unreadable(name, "there is no such file: check the path")
     except IsADirectoryError:
@@ -142,7 +148,6 @@ def read_file(path: str | Path, called: str | None = None) -> Source:
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         return _unreadable(name, f"the file cannot be read ({reason}): check the path and its permissions")
-    return read_yaml(content, name, Path(path).parent)
 
 
 def read_yaml(content: str | bytes, path: str, folder: Path | None = None) -> Source:
