@@ -18,7 +18,7 @@ from statemachines.language.library import find_definition
 from statemachines.language.rules import check_rules
 from statemachines.language.salvage import salvage
 from statemachines.language.scxml import is_scxml, read_scxml
-from statemachines.language.source import Source, read_content, read_yaml
+from statemachines.language.source import Source, read_content, read_file, read_yaml
 from statemachines.language.structuring import attempt, problems_of
 from statemachines.language.truth import MakeTruth
 from statemachines.language.vocabulary import definition_converter
@@ -39,10 +39,10 @@ def load_definition(source: str | Path) -> Definition:
 
 def read_definition(path: str | Path) -> Source:
     """A definition's file as plain data with places, from YAML or, by its suffix, from SCXML."""
+    if not is_scxml(str(path)):
+        return read_file(path)
     content = read_content(path, str(path))
-    if isinstance(content, Source):
-        return content
-    return read_scxml(content, str(path)) if is_scxml(str(path)) else read_yaml(content, str(path))
+    return content if isinstance(content, Source) else read_scxml(content, str(path))
 
 
 def parse_definition(text: str, path: str = "<text>") -> Definition:
