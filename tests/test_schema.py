@@ -275,7 +275,8 @@ def test_schema_accepts_what_the_loader_accepts(folder: Path, data: Any) -> None
     definition, problems = check_source(source)
     good_fragment = source.fragment and source.complete and not problems
     if definition is not None or good_fragment:
-        assert errors_of(WITH_ANY_EXAMPLES, data) == []
+        if not data.get("fragment"):  # the loader leaves a fragment's targets to whoever includes it
+            assert errors_of(WITH_ANY_EXAMPLES, data) == []
 
 
 @settings(max_examples=200, deadline=None)
