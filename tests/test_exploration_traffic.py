@@ -154,7 +154,7 @@ sources = st.lists(st.lists(st.sampled_from(ITEMS), max_size=3), min_size=1, max
 faults = st.fixed_dictionaries({name: st.integers(0, 1) for name in ("lose", "duplicate", "reorder")})
 
 
-@settings(max_examples=10, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
 @given(sources, faults, st.booleans())
 def test_the_reductions_change_no_verdict_and_no_configuration(
     sent: list[list[Item]], faults: dict[str, float], twins: bool

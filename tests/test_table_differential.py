@@ -32,7 +32,7 @@ from tests.statechart_strategies import EVENTS, Happening, definitions, happenin
 
 SOAK = os.environ.get("HYPOTHESIS_PROFILE") == "soak"
 PARTS = [f"{half}-{number}" for half in ("first", "second") for number in range(20 if SOAK else 2)]
-CHARTS = 500 if SOAK else 20
+CHARTS = 500 if SOAK else 50
 LENGTH = 200
 
 Registration = tuple[tuple[str, ...], dict[str, float], dict[str, Any]]
