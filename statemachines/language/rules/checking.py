@@ -52,7 +52,6 @@ _NOT_OF_A_FRAGMENT = frozenset(
     {
         "initial-state",
         "unknown-target",
-        "unknown-timeout",
         "unknown-name",
         "unknown-state-of-property",
         "end-never-comes",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from statemachines.language.expressions import Expression
-from statemachines.language.names import RESERVED, near, nearest
+from statemachines.language.names import RESERVED, is_name, near, nearest
 from statemachines.language.places import Placed
 from statemachines.language.rules.rule import Finding, rule
 from statemachines.language.source import Location
@@ -44,6 +44,8 @@ def unknown_timeout(placed: Placed) -> Iterator[Finding]:
     for found in placed.states:
         for after in found.state.after:
             if isinstance(after.delay, str) and after.delay not in known:
+                if placed.source.fragment and is_name(after.delay):
+                    continue  # whoever includes it may have one of that name
                 hint = near(after.delay, known)
                 message = f"'{after.delay[:60]}' is neither a duration such as 30s nor one of 'timeouts'{hint}"
                 yield Finding((*found.at, "after", after.written), message, key=True)
