@@ -476,7 +476,9 @@ def test_what_is_wrong_in_a_fragment_by_itself_is_reported(folder: Path) -> None
 def test_a_delay_in_a_fragment_may_be_a_name_of_the_includers_and_nothing_else(folder: Path) -> None:
     shared = "fragment: true\nstates: {lost: {after: {patience: gone, no.name: gone}}}"
     (found,) = problems(shared=shared)
-    assert found.startswith("shared.yaml:2:42: error: 'no.name' is neither a duration such as 30s nor one of 'timeouts'")
+    assert found.startswith(
+        "shared.yaml:2:41: error: 'no.name' is neither a duration such as 30s nor one of 'timeouts'"
+    )
 
 
 def test_a_fragment_is_no_definition(folder: Path) -> None:
