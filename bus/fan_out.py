@@ -74,7 +74,7 @@ class FanOut:
             if route.queued or self._waiting or self.reactors or self._lines:
                 crowded = False
                 for inbox in route.queued:
-                    if inbox.queued + inbox.reserved >= inbox.queue_size:
+                    if inbox.queued >= inbox.queue_size or inbox.granted:
                         crowded = True
                 if (crowded or self._lines) and self._must_wait(event, route):
                     await self._send_when_there_is_room(event, topic)
@@ -188,7 +188,7 @@ class FanOut:
 
     def _must_wait(self, event: Event, route: Route) -> bool:
         for inbox in route.queued:
-            if inbox.queued + inbox.reserved >= inbox.queue_size and inbox.overflow == "wait":
+            if inbox.overflow == "wait" and inbox.promised_full:
                 break
         else:
             if event.connection_id not in self._lines:

@@ -23,8 +23,7 @@ class Inbox:
 
     :ivar dropped: events that the overflow policy threw away, and news of the bus itself that it would have refused
     :ivar overrun: events that went past the bound because a handler published them
-    :ivar reserved: places that are kept for publishers that have been let in and are about to look around
-    :ivar granted: their tickets
+    :ivar granted: the tickets of publishers that have been let in, and for whom a place is kept until they look around
     """
 
     __slots__ = (
@@ -39,7 +38,6 @@ class Inbox:
         "pattern",
         "queue_size",
         "queued",
-        "reserved",
         "waiting",
     )
 
@@ -53,7 +51,6 @@ class Inbox:
         self.overflow = options.overflow
         self.dropped = self.overrun = 0
         self.queued = 0
-        self.reserved = 0
         self.granted: set[int] = set()
         self.waiting: list[tuple[int, anyio.Event]] = []
 
@@ -72,13 +69,18 @@ class Inbox:
         ]
         return Listener(self.name, self.kind, self.pattern, self.connection_id, tuple(details))
 
+    @property
+    def promised_full(self) -> bool:
+        """Whether every place is taken, or kept for a publisher that has been let in."""
+        return self.queued + len(self.granted) >= self.queue_size
+
     def congested_for(self, ticket: int) -> bool:
         """Whether a publisher from outside has to wait.
 
         A place that is kept for a younger ticket is there for the taking. Otherwise publishers that need room in
         several queues could pass each other the last places for ever, each holding what another lacks.
         """
-        if self.overflow != "wait" or self.queued + self.reserved < self.queue_size:
+        if self.overflow != "wait" or not self.promised_full:
             return False
         return self.queued + sum(1 for other in self.granted if other < ticket) >= self.queue_size
 
@@ -100,11 +102,10 @@ class Inbox:
     def release(self, ticket: int) -> None:
         """Keep the place no longer. What is not used at once is for the next in line: :meth:`let_in`."""
         self.granted.remove(ticket)
-        self.reserved -= 1
 
     def let_in(self) -> None:
         """Hand free places to the publishers that wait, the oldest first."""
-        while self.waiting and self.queued + self.reserved < self.queue_size:
+        while self.waiting and not self.promised_full:
             self._let_first_in()
 
     def let_all_in(self) -> None:
@@ -114,7 +115,6 @@ class Inbox:
 
     def _let_first_in(self) -> None:
         ticket, turn = self.waiting.pop(0)
-        self.reserved += 1
         self.granted.add(ticket)
         turn.set()
 

@@ -191,7 +191,7 @@ class Subscriber:
         inbox, options = self.inbox, self.options
         assert self.wrong == []
         assert [event.id for event in _queue(inbox)] == [event.id for event in self.waiting]
-        assert (inbox.queued, inbox.reserved) == (len(self.waiting), 0)
+        assert (inbox.queued, inbox.granted) == (len(self.waiting), set())
         assert (inbox.dropped, inbox.overrun) == (self.dropped, self.overrun)
         assert not inbox.waiting or len(self.waiting) >= options.queue_size
         if isinstance(inbox, Subscription):
