@@ -9,7 +9,18 @@ import pytest
 
 from statemachines.language import check_definition, read_yaml
 from statemachines.language.loading import check_source
-from statemachines.language.rules import RULES, Rule, find_rule
+from statemachines.language.rules import (
+    RULES,
+    Rule,
+    events,
+    find_rule,
+    flow,
+    guards,
+    ignoring,
+    naming,
+    references,
+    structure,
+)
 from statemachines.table.truth import truth_of
 
 IGNORABLE = [rule for rule in RULES.values() if rule.ignorable]
@@ -27,6 +38,12 @@ def names(text: str) -> list[str]:
 
 def by_name(rule: Rule) -> str:
     return rule.name
+
+
+def test_every_rule_that_is_written_is_asked() -> None:
+    families = (events, flow, guards, ignoring, naming, references, structure)
+    written = {rule.name for family in families for rule in vars(family).values() if isinstance(rule, Rule)}
+    assert written == set(RULES)
 
 
 @pytest.mark.parametrize("rule", RULES.values(), ids=by_name)

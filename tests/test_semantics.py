@@ -232,6 +232,19 @@ def test_history_leads_to_its_default_as_long_as_its_state_was_never_left() -> N
     assert machine.active == ["on", "b", "b1"]
 
 
+def test_actions_on_the_way_to_a_history_run_twice_as_in_the_library() -> None:
+    machine = Machine("""
+off: {initial: true, transitions: [{event: x.on, target: was, on: [acted]}]}
+on:
+  history: {was: {transitions: [{target: low}]}}
+  transitions: [{event: x.off, target: off}]
+  states: {low: {initial: true}}
+""")
+    assert machine.send("x.on") == ["acted", "acted"]
+    machine.send("x.off")
+    assert machine.send("x.on") == ["acted", "acted"]
+
+
 def test_names_match_exactly_and_patterns_see_neither_ends_nor_timers() -> None:
     machine = Machine("""
 a:

@@ -98,6 +98,37 @@ def history_outside(placed: Placed) -> Iterator[Finding]:
 
 
 @rule(
+    "actions-to-history",
+    "warning",
+    wrong="""
+        states:
+          away: {initial: true, after: {30s: {target: back, on: [greet]}}}
+          talking:
+            history: {back: {transitions: [{target: hearing}]}}
+            after: {1h: away}
+            states: {hearing: {initial: true}}
+    """,
+    right="""
+        states:
+          away: {initial: true, exit: [greet], after: {30s: back}}
+          talking:
+            history: {back: {transitions: [{target: hearing}]}}
+            after: {1h: away}
+            states: {hearing: {initial: true}}
+    """,
+    source="python-statemachine 3.2 runs them twice; SCXML 3.10 would once",
+)
+def actions_to_history(placed: Placed) -> Iterator[Finding]:
+    """A transition that leads to a history has no actions of its own, since they would run twice."""
+    for moved in placed.transitions:
+        if moved.transition.on and moved.transition.target in placed.history_ids:
+            message = (
+                f"actions on the way to history '{moved.transition.target}' run twice: put them on an exit or entry"
+            )
+            yield Finding((*moved.at, "on"), message, key=True)
+
+
+@rule(
     "final-state-goes-on",
     "error",
     wrong="""
@@ -282,6 +313,7 @@ RULES = (
     initial_state,
     parallel_regions,
     history_outside,
+    actions_to_history,
     final_state_goes_on,
     timer_on_final_state,
     internal_leaves_state,
