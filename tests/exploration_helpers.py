@@ -20,7 +20,8 @@ from statemachines import StepNeverSettles
 from statemachines.language.definition import Definition, State
 from statemachines.table.record import Identity, Record
 from statemachines.table.step import Step, Steps, dependency_status
-from tests.exploration_reference import DEPENDENCIES, EVENTS, Reference, _Circle, definitions
+from tests.exploration_reference import Reference, _Circle
+from tests.plain_charts import DEPENDENCIES, EVENTS, definitions
 
 EVERY_EVENT = (*EVENTS, "y.unnamed", "y.deep.unnamed")
 """Of each pattern also a name that nothing else names."""

@@ -20,7 +20,7 @@ from statemachines.table import chart
 from statemachines.table.step import dependency_status
 from tests import exploration_reference
 from tests.exploration_helpers import EVERY_EVENT, Plain, PlainTable, timed_definitions
-from tests.exploration_reference import DEPENDENCIES
+from tests.plain_charts import DEPENDENCIES
 
 SOAK = os.environ.get("HYPOTHESIS_PROFILE") == "soak"
 

@@ -17,7 +17,7 @@ from statemachines.language.loading import check_source
 from statemachines.language.scxml import read_scxml
 from statemachines.language.structuring import attempt
 from statemachines.language.vocabulary import definition_converter
-from tests.interchange_charts import RICH, definitions
+from tests.plain_charts import RICH, definitions
 from tests.test_interchange_scxml import without_odd_internals
 
 EVERYTHING = """

@@ -17,7 +17,7 @@ from statemachines.interchange.scxml import render_scxml
 from statemachines.language.definition import Call, Definition, State
 from statemachines.table.record import Identity
 from statemachines.table.step import Steps
-from tests.interchange_charts import RICH, actions_of, definitions
+from tests.plain_charts import RICH, actions_of, definitions
 from tests.scxml_machine import Circle, ScxmlMachine
 
 PHASES = [Phase.explicit, Phase.reuse, Phase.generate]

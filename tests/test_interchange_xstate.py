@@ -23,7 +23,7 @@ from statemachines.interchange.xstate import render_xstate
 from statemachines.language.definition import Definition, State, Transition
 from statemachines.table.record import Identity, Record
 from statemachines.table.step import Step, Steps
-from tests.interchange_charts import RICH, actions_of, definitions
+from tests.plain_charts import RICH, actions_of, definitions
 from tests.test_interchange_scxml import steps_of, without_odd_internals
 
 HERE = Path(__file__).parent / "node"

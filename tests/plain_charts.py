@@ -1,4 +1,4 @@
-"""Charts for other interpreters: what SCXML and XState can be asked too, with plain payloads and no deferring."""
+"""Random charts for exploring and for other interpreters: plain payloads, and nothing deferred or invoked."""
 
 from __future__ import annotations
 
