@@ -164,7 +164,7 @@ class Engine:
         connection_id = event.connection_id
         try:
             if (self._outboxes or event.type in NOT_ADDRESSED) and self._is_own_news(event):
-                return connection_id in self._outboxes
+                return (connection_id or "") in self._outboxes
             at, now = self.times()
             reactions = self.connections.receive(event, at=at, now=now)
             self.react(reactions, event)
