@@ -349,6 +349,30 @@ def test_backoff_multiplies_the_delay_at_each_further_visit_up_to_max_and_begins
     assert waits(machine, 2) == [1.0, 2.0]
 
 
+def test_a_timer_has_its_first_delay_at_least_though_a_state_around_its_own_is_entered_anew_in_the_step() -> None:
+    machine = Machine("""
+start: {initial: true, transitions: [{event: x.on, target: left_1}]}
+both:
+  parallel: true
+  transitions: [{event: x.off, target: start}]
+  states:
+    left:
+      after: {2s: {target: start, backoff: 2}}
+      states:
+        left_1: {initial: true, transitions: [{target: left_2}]}
+        left_2: {}
+    right:
+      states:
+        right_1: {initial: true, transitions: [{cond: In('left_1'), target: right_1, internal: true}]}
+""")
+    machine.send("x.on")
+    step = machine.reactions[0].step
+    assert step is not None
+    layout = machine.connections.layout
+    assert [layout.ids[state] for state in step.outcome.entered].count("both") == 2
+    assert machine.connections.next_deadline() == 2.0
+
+
 def test_visits_are_those_before_the_step_and_begin_anew_with_the_state_around() -> None:
     machine = Machine(
         """

@@ -380,7 +380,9 @@ class Steps:
         if backoff == 1:
             return delay
         # Beyond so many visits any delay is longer than anybody's patience, and the power would overflow.
-        repeated = min(visits[self.layout.visit_number[spec.state]] - 1, MAX_DOUBLINGS)
+        # None, if a state around it was entered again without being left, as python-statemachine may do in one step.
+        visit = max(1, visits[self.layout.visit_number[spec.state]])
+        repeated = min(visit - 1, MAX_DOUBLINGS)
         return min(delay * backoff**repeated, math.inf if spec.after.max_delay is None else spec.after.max_delay)
 
 
