@@ -13,6 +13,9 @@ NEWS = (EventType.HANDLER_FAILED, EventType.EVENT_DROPPED)
 """What the bus has to say of an event, often after the end of its connection."""
 
 
+_blank = object.__new__
+
+
 class RecentEvents:
     """Keeps at most ``limit`` events, with the topics: what has not come again for longest is given up first.
 
@@ -38,15 +41,22 @@ class RecentEvents:
 
     def keep(self, topic: Topic, connection_id: str | None, event: Event | Callable[[], Event], now_ns: int) -> None:
         """Remember the event, or what makes it, as the last of its type and connection."""
-        if topic.ends_connection:
-            if connection_id is not None:
-                self.forget(connection_id)
-        elif topic.counted_as is topic and (topic.name not in NEWS or self._knows(connection_id)):
-            if connection_id not in topic.last:
-                self._kept += 1
-                if self._kept > self._half:
-                    self._grow_old()
-            topic.last[connection_id] = Kept(event, now_ns)
+        last = topic.last
+        kept = last.get(connection_id)
+        if kept is None:
+            if topic.ends_connection:
+                if connection_id is not None:
+                    self.forget(connection_id)
+                return
+            if topic.counted_as is not topic or (topic.name in NEWS and not self._knows(connection_id)):
+                return
+            self._kept += 1
+            if self._kept > self._half:
+                self._grow_old()
+                last = topic.last
+            kept = last[connection_id] = _blank(Kept)
+        kept.event = event
+        kept.published_ns = now_ns
 
     def forget(self, connection_id: str | None) -> None:
         """Let go of what is kept of a connection."""
