@@ -405,21 +405,22 @@ class Connections:
         self, identity: Identity, required: int, created: Event, first: Iterable[Event], at: float, now: float
     ) -> list[Reaction]:
         """Let a connection in; then process its first events, and those that came early."""
-        connection_id, keys = identity.connection_id, keys_of(identity)
+        connection_id = identity.connection_id
         try:
             step = self.steps.register(identity, required, created, at=at, now=now)
         except StepNeverSettles as error:
             return [Reaction("failed", created, connection_id, error=error)]
+        keys = keys_of(identity) if identity.call_id is not None or identity.keys else []
+        self.keys.bind(keys, connection_id)
         after = self.records[connection_id] = step.after
         for timer in after.timers:
             self._timers.arm(timer)
         if after.situation.final:
             self._end(after, now)
         reactions = [Reaction("registered", created, connection_id, step)]
-        self.keys.bind(keys, connection_id)
         for event in first:
             reactions += self._arrived_first(connection_id, event, at, now)
-        if not len(self.early):
+        if not self.early.held:
             return reactions
         return reactions + self._release(connection_id, [("connection_id", connection_id), *keys], at, now)
 

@@ -33,6 +33,11 @@ class TimerSpec:
     """The delay in seconds, for every connection that overrides no time-out; None if it depends on the visits."""
 
 
+def status(ready: int, failed: int) -> str:
+    """How a dependency is called of which these bits are set."""
+    return "ready" if ready else "failed" if failed else "pending"
+
+
 @frozen(eq=False)
 class InvokeSpec:
     """One ``invoke`` of one state."""
@@ -68,6 +73,7 @@ class Layout:
         self.dependencies: tuple[str, ...] = tuple(definition.dependencies)
         self.bits: dict[str, int] = {name: 1 << number for number, name in enumerate(self.dependencies)}
         self._named: dict[int, tuple[str, ...]] = {}
+        self._statuses: dict[tuple[int, int], dict[str, str]] = {}
         self.required_by_default: int = sum(
             self.bits[name] for name, dependency in definition.dependencies.items() if dependency.required
         )
@@ -127,6 +133,15 @@ class Layout:
             if len(self._named) < MAX_NAMED:
                 self._named[bits] = found
         return found
+
+    def statuses(self, ready: int, failed: int) -> dict[str, str]:
+        """Every dependency with ``ready``, ``failed`` or ``pending``: a dictionary of the caller's own."""
+        found = self._statuses.get((ready, failed))
+        if found is None:
+            found = {name: status(ready & bit, failed & bit) for name, bit in self.bits.items()}
+            if len(self._statuses) < MAX_NAMED:
+                self._statuses[ready, failed] = found
+        return found.copy()
 
     def classes_of(self, transition: Transition) -> list[int]:
         """The event classes that a transition matches."""

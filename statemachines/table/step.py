@@ -18,7 +18,7 @@ from bus.names import matches
 from statemachines.errors import UnknownDependency, UnknownTimeout, suggestion
 from statemachines.language.definition import Definition, Trigger
 from statemachines.table.compiling import Guard, Value
-from statemachines.table.layout import Layout, TimerSpec
+from statemachines.table.layout import Layout, TimerSpec, status
 from statemachines.table.record import Identity, Record, Timer, next_order
 from statemachines.table.table import CallEffect, Outcome, StepTable
 from statemachines.table.trail import Trail
@@ -67,9 +67,9 @@ class Step:
         if self.before is None or self.during is self.before:
             return
         for name, bit in self.layout.bits.items():
-            status = dependency_status(self.during, bit)
-            if status != dependency_status(self.before, bit):
-                yield name, status
+            now = dependency_status(self.during, bit)
+            if now != dependency_status(self.before, bit):
+                yield name, now
         for name, old, new in zip(self.layout.remembered, self.before.remembered, self.during.remembered, strict=True):
             if old is not new and old != new:
                 yield f"meta.{name}", new
@@ -98,7 +98,7 @@ class Step:
 
 def dependency_status(record: Record, bit: int) -> str:
     """``ready``, ``failed`` or ``pending``."""
-    return "ready" if record.ready & bit else "failed" if record.failed & bit else "pending"
+    return status(record.ready & bit, record.failed & bit)
 
 
 Condition = Guard | Literal[True]
