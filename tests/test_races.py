@@ -13,9 +13,12 @@ from attrs import evolve
 
 from examples.races.race import FOLDER, RACES, Race
 from examples.races.table import table
+from statemachines.exploration import explore
 from statemachines.exploration.scenarios import counterexamples
 from statemachines.language.definition import Property
 from statemachines.language.expressions import Expression
+from statemachines.language.traffic import load_traffic
+from statemachines.simulation.mutation import mutants
 from statemachines.simulation.properties import PropertyJudge
 from statemachines.simulation.scenario_file import read_scenario
 from statemachines.simulation.simulator import Simulation, run_scenario
@@ -36,7 +39,7 @@ BROKEN = {
     "talks_before_media": "nobody_speaks_to_the_ringing_tone",
     "snapshot_then_stream": "configured_for_the_number",
     "listener_too_late": "the_message_is_answered",
-    "one_gate_for_several": "no_word_is_lost",
+    "one_gate_for_several": "nothing_is_sent_too_early",
     "stasis_start_order": "bridged",
     "cancel_crosses_200_ok": "who_hangs_up_is_rid_of_it",
 }
@@ -180,6 +183,21 @@ def test_its_page_says_what_happened_where_why_and_how_it_ends(race: Race) -> No
 def test_the_page_shows_what_exploring_finds() -> None:
     page = (DOCS / "races.md").read_text(encoding="utf-8")
     assert table() in page, "put the output of 'python -m examples.races' on the page"
+
+
+@every_race
+def test_a_change_of_the_mended_one_can_bring_the_race_back(race: Race) -> None:
+    """Or its property would be too weak, or the traffic too tame, to tell right from wrong."""
+    mended = race.definition("mended")
+    traffic = load_traffic(race.traffic, mended)
+    changed = [explore(mutant.definition, traffic=traffic) for mutant in mutants(mended)]
+    assert any(one.name == BROKEN[race.name] and one.holds is False for found in changed for one in found.properties)
+
+
+def test_what_the_mended_ones_do_live_is_played(phasebus: Command) -> None:
+    done = phasebus("test", FOLDER, "--json")
+    assert done.status == 0
+    assert done.lines[-1]["passed"] == 3
 
 
 # -- the page that follows one of them --
