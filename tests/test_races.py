@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import shutil
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -45,7 +44,7 @@ BROKEN = {
     "cancel_crosses_200_ok": "who_hangs_up_is_rid_of_it",
 }
 """The one property that each mistake breaks."""
-LIMIT_S = 10
+LIMIT = "10s"
 A_LONG_TIME_S = 3600.0
 DOCS = Path(__file__).parent.parent / "docs"
 
@@ -58,10 +57,8 @@ def phasebus(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str])
 
 
 def explored(race: Race, kind: str, phasebus: Command, *, status: int) -> dict[str, Any]:
-    """What the command says, all of it and in time."""
-    began = time.monotonic()
-    done = phasebus("explore", race.path(kind), "--traffic", race.traffic, "--json")
-    assert time.monotonic() - began < LIMIT_S
+    """What the command says, which is all there is, within the time that it may take."""
+    done = phasebus("explore", race.path(kind), "--traffic", race.traffic, "--time", LIMIT, "--json")
     assert done.status == status
     (found,) = done.lines
     assert found["complete"] is True
