@@ -27,7 +27,7 @@ class RecentEvents:
     What is replayed comes in the order published, by a clock that never jumps and tells any two events apart.
     """
 
-    __slots__ = ("_half", "_kept", "_topics")
+    __slots__ = ("_half", "_kept", "_of_earlier", "_of_last", "_topics")
 
     def __init__(self, limit: int, topics: Topics) -> None:
         if limit < 2:
@@ -35,6 +35,8 @@ class RecentEvents:
         self._half = limit // 2
         self._topics = topics
         self._kept = 0
+        self._of_last: dict[str | None, list[Topic]] = {}
+        self._of_earlier: dict[str | None, list[Topic]] = {}
 
     def __len__(self) -> int:
         return sum(len({*topic.last, *topic.earlier}) for topic in self._topics)
@@ -55,18 +57,24 @@ class RecentEvents:
                 self._grow_old()
                 last = topic.last
             kept = last[connection_id] = _blank(Kept)
+            of_connection = self._of_last.get(connection_id)
+            if of_connection is None:
+                self._of_last[connection_id] = [topic]
+            else:
+                of_connection.append(topic)
         kept.event = event
         kept.published_ns = now_ns
 
     def forget(self, connection_id: str | None) -> None:
         """Let go of what is kept of a connection."""
-        for topic in self._topics:
-            if topic.last.pop(connection_id, None) is not None:
-                self._kept -= 1
-            topic.earlier.pop(connection_id, None)
+        for topic in self._of_last.pop(connection_id, ()):
+            del topic.last[connection_id]
+            self._kept -= 1
+        for topic in self._of_earlier.pop(connection_id, ()):
+            del topic.earlier[connection_id]
 
     def _knows(self, connection_id: str | None) -> bool:
-        return any(connection_id in topic.last or connection_id in topic.earlier for topic in self._topics)
+        return connection_id in self._of_last or connection_id in self._of_earlier
 
     def matching(self, pattern: str, connection_id: str | None) -> list[Event]:
         """The last events that a subscription means, in the order published."""
@@ -84,4 +92,5 @@ class RecentEvents:
     def _grow_old(self) -> None:
         for topic in self._topics:
             topic.earlier, topic.last = topic.last, {}
+        self._of_earlier, self._of_last = self._of_last, {}
         self._kept = 1
