@@ -63,13 +63,19 @@ class Cases:
     """How the connections of one definition are packed into numbers."""
 
     def __init__(
-        self, steps: Steps, relevance: Relevance, required: int, monitors: int, shared: Shared | None = None
+        self,
+        steps: Steps,
+        relevance: Relevance,
+        required: int,
+        monitors: int,
+        shared: Shared | None = None,
+        identity: Identity | None = None,
     ) -> None:
         self.steps = steps
         self.relevance = relevance
         self.required = required
         self.regions = Regions(steps.layout)
-        self._identity = Identity(CONNECTION, None, None, None, {}, 0.0)
+        self._identity = identity or Identity(CONNECTION, None, None, None, {}, 0.0)
         layout, facts = steps.layout, relevance.facts
         shared = Shared() if shared is None else shared
         packing = shared.packing

@@ -168,7 +168,7 @@ def _atoms(tree: ast.expr, *, truth: bool) -> Iterator[ast.expr]:
 
     Two payloads for which all of them have the same values cannot be told apart by the expression.
     """
-    if _reads_event_alone(tree):
+    if reads_event_alone(tree):
         if any(isinstance(node, ast.Name) for node in ast.walk(tree)):
             yield ast.UnaryOp(ast.Not(), tree) if truth else tree
         return
@@ -178,7 +178,7 @@ def _atoms(tree: ast.expr, *, truth: bool) -> Iterator[ast.expr]:
             yield from _atoms(child, truth=truth and connects)
 
 
-def _reads_event_alone(tree: ast.expr) -> bool:
+def reads_event_alone(tree: ast.expr) -> bool:
     path = path_of(tree)
     if path is not None:
         return path[0] == "data"
@@ -186,7 +186,7 @@ def _reads_event_alone(tree: ast.expr) -> bool:
         return tree.id == "event"
     if isinstance(tree, ast.Call):
         return False
-    return all(_reads_event_alone(child) for child in ast.iter_child_nodes(tree) if isinstance(child, ast.expr))
+    return all(reads_event_alone(child) for child in ast.iter_child_nodes(tree) if isinstance(child, ast.expr))
 
 
 def _compiled(tree: ast.expr, steps: Steps) -> Callable[[Event], Any]:

@@ -53,7 +53,7 @@ def explore_together(
     """
     if len(definitions) == 1:
         return explore(definitions[0], bounds, progress)
-    prepared = [_prepared(definition, None) for definition in definitions]
+    prepared = [prepare(definition, None) for definition in definitions]
     layouts = [steps.layout for steps, _, _ in prepared]
     shared = Shared()
     states: list[int] = []
@@ -84,7 +84,7 @@ def _explored(
 
 def world_of(definition: Definition, traffic: Traffic | None = None, *, reduce: bool = True) -> tuple[World, list[str]]:
     """Where a definition's connections can go, and what was left out of it, in words."""
-    steps, required, judged = _prepared(definition, None if traffic is None else traffic.dependencies)
+    steps, required, judged = prepare(definition, None if traffic is None else traffic.dependencies)
     relevance = Relevance(steps.layout, required, judged)
     cases = Cases(steps, relevance, required, len(closes_of(definition.properties)))
     if traffic is not None:
@@ -94,7 +94,7 @@ def world_of(definition: Definition, traffic: Traffic | None = None, *, reduce: 
     return AnyOrder(Moves(steps, relevance, cases, found.symbols)), _cut(found)
 
 
-def _prepared(
+def prepare(
     definition: Definition, dependencies: tuple[str, ...] | None
 ) -> tuple[Steps, int, tuple[Expression, ...]]:
     """The steps of a definition, the dependencies that its connections require, and what its properties ask."""

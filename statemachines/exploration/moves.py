@@ -284,6 +284,9 @@ class Moves:
         chart.known[bits] = moved
         return moved
 
+    def note(self, chart: Chart, bits: int, made: list[Step]) -> None:
+        """Told of the steps behind each row of a chart, once; for whoever wants to know more of them than a search."""
+
     def _age(self) -> None:
         """Forget the steps that were not made lately."""
         self._kept = 0
@@ -294,6 +297,7 @@ class Moves:
         made = self._made(self.cases.record(case), self.labels[label])
         if made is None:
             return None
+        self.note(chart, middle & chart.mask, made)
         active = any(not step.outcome.quiet for step in made)
         after, changes = self._result(made, middle)
         if (after ^ middle) & self.cases.everything & ~chart.mask:
