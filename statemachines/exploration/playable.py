@@ -14,7 +14,7 @@ is more than can happen. A row that is not there is beyond the bound, not an eve
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from attrs import Factory, define, evolve, field, frozen
@@ -25,6 +25,7 @@ from statemachines.exploration.exploring import prepare
 from statemachines.exploration.moves import Chart, Label, Learnt, Moved, Moves
 from statemachines.exploration.packing import TooMany
 from statemachines.exploration.reading import Relevance, triggers_of
+from statemachines.exploration.values import frozen_value
 from statemachines.language.definition import Definition
 from statemachines.table.layout import TimerSpec
 from statemachines.table.record import Identity
@@ -148,7 +149,7 @@ def playable(
     dependencies: Sequence[str] | None = None,
     timeouts: Mapping[str, float] | None = None,
     metadata: Mapping[str, Any] | None = None,
-    also: Iterable[tuple[str, Mapping[str, Any]]] = (),
+    also: Iterable[Symbol] = (),
     max_cases: int = MAX_CASES,
     max_rows: int = MAX_ROWS,
 ) -> Playable:
@@ -165,11 +166,15 @@ def playable(
     relevance = Relevance(steps.layout, required, ())
     identity = Identity(CONNECTION, None, None, timeouts, metadata or {}, 0.0)
     symbols = list(alphabet([(steps, relevance)]).symbols)
-    for event_type, data in also:
-        if Symbol(event_type, data) not in symbols:
-            symbols.append(Symbol(event_type, data))
+    known = {frozen_event(symbol) for symbol in symbols}
+    symbols += {frozen_event(symbol): symbol for symbol in also if frozen_event(symbol) not in known}.values()
     moves = _Noting(steps, relevance, Cases(steps, relevance, required, 0, identity=identity), symbols)
     return _Writer(definition, moves, *_tried(moves, max_cases, max_rows)).written()
+
+
+def frozen_event(symbol: Symbol) -> Hashable:
+    """What tells events apart, 1 and True in their payloads too."""
+    return symbol.type, frozen_value(dict(symbol.data))
 
 
 class _Noting(Moves):

@@ -12,53 +12,58 @@ import hashlib
 import html
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from attrs import Factory, frozen
-
 from statemachines.exploration.moves import Label
-from statemachines.exploration.playable import ChartRows, FactRows, Field, Key, Outcome, Playable, Told, playable
+from statemachines.exploration.playable import (
+    MAX_CASES,
+    ChartRows,
+    FactRows,
+    Field,
+    Key,
+    Outcome,
+    Playable,
+    Told,
+    frozen_event,
+    playable,
+)
 from statemachines.language.definition import Definition
 from statemachines.rendering.dot import arrow_id, render_dot
 from statemachines.rendering.highlight import Highlight
 from statemachines.rendering.pictures import draw
-from statemachines.rendering.words import duration_words
+from statemachines.rendering.story import Story, story_of
+from statemachines.simulation.scenario import Scenario
+from statemachines.simulation.scenario_writing import registration_data
 
 _PARTS = Path(__file__).parent / "player"
 _SCRIPTS = ("table.js", "play.js", "sharing.js", "picture.js", "panels.js", "main.js")
 
 
-@frozen
-class Story:
-    """What the page opens with: a connection registered like this, and events that come to it, with seconds.
-
-    :ivar until: how long the play goes on, in seconds
-    """
-
-    description: str = ""
-    registration: Mapping[str, Any] = Factory(dict)
-    events: Sequence[tuple[float, str, Mapping[str, Any]]] = ()
-    until: float = 0.0
-
-
 def render_page(
-    definition: Definition, highlight: Highlight | None = None, story: Story | None = None, called: str | None = None
+    definition: Definition,
+    highlight: Highlight | None = None,
+    scenario: Scenario | None = None,
+    called: str | None = None,
+    max_cases: int = MAX_CASES,
 ) -> str:
-    """The page. ``called`` is what a copied scenario calls the definition.
+    """The page; it opens where ``scenario`` ends, with its steps to go back through.
 
+    ``called`` is what a copied scenario calls the definition.
+
+    :raises CannotPlay: the scenario does more than let events and time come to one connection
     :raises PictureError: there is no layout engine, or it fails
     :raises StepNeverSettles: the eventless transitions of the initial states go in a circle
     """
-    story = story or Story()
-    registration = story.registration
+    story = Story() if scenario is None else story_of(scenario)
     rows = playable(
         definition,
-        dependencies=registration.get("dependencies"),
-        timeouts=registration.get("timeouts"),
-        metadata=registration.get("metadata"),
-        also=[(event_type, data) for _, event_type, data in story.events],
+        dependencies=story.registration.dependencies,
+        timeouts=story.registration.timeouts,
+        metadata=story.registration.metadata,
+        also=[symbol for _, symbol in story.events],
+        max_cases=max_cases,
     )
     style, script = _part("player.css"), "\n".join(_part(name) for name in _SCRIPTS)
     policy = (
@@ -75,7 +80,7 @@ def render_page(
         "style": style,
         "script": script,
         "picture": _picture(definition, highlight),
-        "data": _json({**_data(rows), "called": called or definition.name, "story": _story(story, rows)}),
+        "data": _json({**_data(rows), "called": called or definition.name, "story": _opening(story, rows)}),
     }
     return re.sub(r"\{\{(\w+)\}\}", lambda found: filled[found[1]], _part("player.html"))
 
@@ -99,24 +104,15 @@ def _picture(definition: Definition, highlight: Highlight | None) -> str:
     return drawn[drawn.index("<svg") :]
 
 
-def _story(story: Story, rows: Playable) -> dict[str, Any]:
-    events = [(label.symbol.type, dict(label.symbol.data)) if label.symbol else None for label in rows.labels]
+def _opening(story: Story, rows: Playable) -> dict[str, Any]:
+    """What the page opens with; its events by their labels."""
+    number = {frozen_event(label.symbol): place for place, label in enumerate(rows.labels) if label.symbol}
     return {
         "description": story.description,
-        "registration": _registration(story.registration),
-        "events": [[at, events.index((event_type, dict(data)))] for at, event_type, data in story.events],
+        "registration": registration_data(story.registration),
+        "events": [[at, number[frozen_event(symbol)]] for at, symbol in story.events],
         "until": story.until,
     }
-
-
-def _registration(registration: Mapping[str, Any]) -> dict[str, Any]:
-    """As a scenario has it."""
-    said = {name: value for name, value in registration.items() if value}
-    if "timeouts" in said:
-        said["timeouts"] = {name: duration_words(seconds) for name, seconds in said["timeouts"].items()}
-    if registration.get("dependencies") is not None:
-        said["dependencies"] = list(registration["dependencies"])
-    return said
 
 
 # -- the rows --

@@ -12,6 +12,11 @@ function element(tag, { text, ...attributes } = {}, ...children) {
   return made;
 }
 
+// A name that may be broken where its words end.
+function broken(text) {
+  return text.split(/(?<=[._])/).flatMap((word, number) => (number ? [document.createElement('wbr'), word] : [word]));
+}
+
 // Replace what a list holds, and leave the keyboard where it was, or as near to it as can be.
 function refill(holder, children, elsewhere) {
   const focused = holder.contains(document.activeElement) ? document.activeElement : null;
@@ -98,9 +103,9 @@ function showEvents(holder, possible, take, hint) {
     const made = element(
       'button',
       { ...attributes, onclick: () => take(one.label) },
-      element('span', { class: 'type', text: one.type }),
+      element('span', { class: 'type' }, ...broken(one.type)),
       one.data ? element('span', { class: 'data', text: payloadText(one.data) }) : null,
-      element('span', { class: 'result', text: one.result }),
+      element('span', { class: 'result' }, ...broken(one.result)),
     );
     for (const [on, shown] of [['pointerenter', one.arrows], ['focus', one.arrows], ['pointerleave', new Set()], ['blur', new Set()]]) {
       made.addEventListener(on, () => hint(shown));
@@ -141,7 +146,7 @@ function showTimers(holder, table, position, fire) {
           'aria-label': `Let time pass until the timer ${name} of ${where} fires, in ${seconds(left)}`,
         },
         element('span', { class: 'type', text: name }),
-        element('span', { class: 'data', text: where }),
+        element('span', { class: 'data' }, ...broken(where)),
         element('span', { class: 'result', text: `in ${seconds(left)}` }),
         element('progress', { max: Math.max(timer.due - timer.since, 1e-9), value: position.now - timer.since, 'aria-hidden': 'true' }),
       ),
@@ -152,7 +157,12 @@ function showTimers(holder, table, position, fire) {
 }
 
 function seconds(value) {
-  if (value >= 3600) return `${+(value / 3600).toFixed(2)} h`;
+  if (value >= 60) {
+    const rest = +(value % 60).toFixed(3);
+    const minutes = Math.floor(value / 60);
+    const whole = minutes >= 60 ? `${Math.floor(minutes / 60)} h ${minutes % 60} min` : `${minutes} min`;
+    return rest ? `${whole} ${rest} s` : whole;
+  }
   return `${+value.toFixed(value < 1 ? 4 : 3)} s`;
 }
 
@@ -169,7 +179,7 @@ function showFacts(holder, table, position) {
   if (!rows.length) holder.replaceChildren(element('p', { class: 'quiet', text: 'There are none.' }));
   else {
     const terms = rows.flatMap(([name, value, kind, note]) => [
-      element('dt', { text: name }, note ? element('span', { class: 'note', text: note }) : null),
+      element('dt', {}, ...broken(name), note ? element('span', { class: 'note', text: note }) : null),
       element('dd', { class: kind }, SIGNS[value] ? element('span', { 'aria-hidden': 'true', text: `${SIGNS[value]} ` }) : null, value),
     ]);
     holder.replaceChildren(element('dl', {}, ...terms));
@@ -228,7 +238,7 @@ function traceItem(table, group, here, isLast, go, ahead = false) {
         onclick: go,
       },
       element('span', { class: 'at', text: seconds(first.at) }),
-      element('span', { class: 'what', text: title }),
+      element('span', { class: 'what' }, ...broken(title)),
       label?.data ? element('span', { class: 'data', text: payloadText(label.data) }) : null,
       ...lines.map((line) => element('span', { class: 'line', text: line })),
     ),

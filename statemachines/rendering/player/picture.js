@@ -1,6 +1,7 @@
 // The picture: what is active is lit, arrows that can be taken are marked, and it is moved and zoomed.
 
-const NEAREST = 6;
+const NEAREST = 60; // points across the view
+const FARTHEST = 6; // times the picture
 const ALPHABET = 'abcdefghijklmnopqrstuvwxyz';
 const ARIAL_WIDTH = 1272.6; // of these letters, at 100 pixels
 
@@ -71,8 +72,8 @@ class Picture {
   // -- where one looks --
 
   look(box) {
-    const least = Math.max(this.whole.width, this.whole.height) / NEAREST;
-    const width = Math.min(Math.max(box.width, least / 4), this.whole.width * 2);
+    const most = Math.max(this.whole.width, this.whole.height);
+    const width = Math.min(Math.max(box.width, NEAREST), most * FARTHEST);
     const scale = width / box.width;
     this.box = {
       x: Math.min(Math.max(box.x + (box.width - width) / 2, -width / 2), this.whole.width - width / 2),
