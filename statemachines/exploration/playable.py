@@ -19,17 +19,19 @@ from typing import Any
 
 from attrs import Factory, define, evolve, field, frozen
 
+from bus.event import Event
+from statemachines.errors import StepNeverSettles
 from statemachines.exploration.cases import CONNECTION, Cases
 from statemachines.exploration.events import Symbol, alphabet, reads_event_alone
 from statemachines.exploration.exploring import prepare
 from statemachines.exploration.moves import Chart, Label, Learnt, Moved, Moves
 from statemachines.exploration.packing import TooMany
-from statemachines.exploration.reading import Relevance, triggers_of
+from statemachines.exploration.reading import Reads, Relevance, triggers_of
 from statemachines.exploration.values import frozen_value
 from statemachines.language.definition import Definition
 from statemachines.table.layout import TimerSpec
-from statemachines.table.record import Identity
-from statemachines.table.step import Step, dependency_status
+from statemachines.table.record import Identity, Record, Timer
+from statemachines.table.step import DEPENDENCY_MARKED, Step, dependency_status
 from statemachines.table.table import CallEffect
 
 MAX_CASES = 10_000
@@ -168,13 +170,24 @@ def playable(
     symbols = list(alphabet([(steps, relevance)]).symbols)
     known = {frozen_event(symbol) for symbol in symbols}
     symbols += {frozen_event(symbol): symbol for symbol in also if frozen_event(symbol) not in known}.values()
+    symbols += [Mark(DEPENDENCY_MARKED, {"dependency": name}) for name in definition.dependencies]
     moves = _Noting(steps, relevance, Cases(steps, relevance, required, 0, identity=identity), symbols)
     return _Writer(definition, moves, *_tried(moves, max_cases, max_rows)).written()
 
 
+@frozen
+class Mark(Symbol):
+    """A dependency that is marked ready by hand: it tells just that, whatever the definition learns from events."""
+
+    @property
+    def dependency(self) -> str:
+        """Which one."""
+        return str(self.data["dependency"])
+
+
 def frozen_event(symbol: Symbol) -> Hashable:
     """What tells events apart, 1 and True in their payloads too."""
-    return symbol.type, frozen_value(dict(symbol.data))
+    return type(symbol), symbol.type, frozen_value(dict(symbol.data))
 
 
 class _Noting(Moves):
@@ -188,6 +201,21 @@ class _Noting(Moves):
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
         self.noted = {}
+
+    def _try(self, record: Record, symbol: Symbol, event: Event, timer: Timer | None = None) -> Step | None:
+        if not isinstance(symbol, Mark):
+            return super()._try(record, symbol, event, timer)
+        try:
+            return self.steps.mark(record, symbol.dependency, event, at=0.0, now=0.0)
+        except StepNeverSettles:
+            return None
+
+    def _facts_mask(self, label: int, case: int) -> tuple[int, bool]:
+        symbol = self.labels[label].symbol
+        if not isinstance(symbol, Mark):
+            return super()._facts_mask(label, case)
+        told = Reads(self.steps.bit(symbol.dependency))
+        return self.cases.mask(told & self.relevance.facts), False
 
     def possible(self, case: int) -> Iterator[int]:
         """The labels of what may come from outside, and of the timers that may run."""
@@ -420,5 +448,6 @@ class _Writer:
         steps = self.moves.steps
         event = self.moves._event(symbol)
         before = [evolve(steps.blank, ready=bit * (s == "ready"), failed=bit * (s == "failed")) for s in STATUSES]
-        after = [dependency_status(steps.event(one, event, at=0.0, now=0.0).during, bit) for one in before]
+        made = [self.moves._try(one, symbol, event) for one in before]
+        after = [STATUSES[0] if step is None else dependency_status(step.during, bit) for step in made]
         return after[0], after[1], after[2]

@@ -23,6 +23,7 @@ from statemachines.exploration.playable import (
     FactRows,
     Field,
     Key,
+    Mark,
     Outcome,
     Playable,
     Told,
@@ -227,7 +228,8 @@ def _field(one: Field) -> dict[str, Any]:
 
 def _label(label: Label, rows: Playable) -> dict[str, Any]:
     if label.symbol is not None:
-        said: dict[str, Any] = {"kind": label.kind, "type": label.symbol.type}
+        kind = "mark" if isinstance(label.symbol, Mark) else label.kind
+        said: dict[str, Any] = {"kind": kind, "type": label.symbol.type}
         return {**said, "data": dict(label.symbol.data)} if label.symbol.data else said
     if label.timer is None:
         return {"kind": label.kind}

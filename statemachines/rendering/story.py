@@ -8,7 +8,9 @@ from attrs import frozen
 
 from statemachines.errors import CannotPlay
 from statemachines.exploration.events import Symbol
-from statemachines.simulation.scenario import Expect, Publish, Registration, Scenario, Wait
+from statemachines.exploration.playable import Mark as Marked
+from statemachines.simulation.scenario import Expect, Mark, Publish, Registration, Scenario, Wait
+from statemachines.table.step import DEPENDENCY_MARKED
 
 
 @frozen
@@ -48,6 +50,8 @@ def _events(scenario: Scenario, connection: str) -> Iterator[tuple[float, Symbol
                 yield now, Symbol(published.type, dict(published.data))
             case Publish():
                 raise _refused(scenario, step.line, "a page plays one connection, and this event is not addressed to it")
+            case Mark(dependency=dependency):
+                yield now, Marked(DEPENDENCY_MARKED, {"dependency": dependency})
             case Expect():
                 pass
             case other:

@@ -20,7 +20,7 @@ function show() {
   possible = possibilities(table, position);
   showEvents(part('events'), possible, (label) => play.act(label), (arrows) => picture.hint(arrows));
   showTimers(part('timers'), table, position, (timer) => play.waitUntil(whenDue(timer.due)));
-  showFacts(part('facts'), table, position);
+  showFacts(part('facts'), table, position, (label) => play.act(label));
   showConfiguration(part('configuration'), table, position);
   showTrace(part('trace'), play, (applied, at) => (applied === null ? play.seek(whenDue(at)) : play.goTo(applied)));
   picture.show(position, new Set(possible.flatMap((one) => [...one.arrows])));
@@ -59,7 +59,7 @@ let said = '';
 // For whoever listens: what came last and where that led, when it has changed.
 function say(position) {
   const last = position.story.at(-1);
-  const what = last.kind === 'start' ? 'Registered' : last.kind === 'timer' ? `Timer ${data.labels[last.label].name} fired` : data.labels[last.label].type;
+  const what = titleOf(table, last);
   const leaves = table.leaves(position.fields).join(' and ') || 'no state';
   const text = `${what}. ${consequences(table, last).join(', ')}. Now in ${leaves}, at ${seconds(play.now)}.${position.beyond ? ' This is beyond the table.' : ''}`;
   if (text !== said) part('announce').textContent = text;

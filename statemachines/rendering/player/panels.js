@@ -170,20 +170,24 @@ function seconds(value) {
 
 const SIGNS = { ready: '✓', failed: '✗', pending: '○' };
 
-function showFacts(holder, table, position) {
+// `mark` makes a dependency ready by hand.
+function showFacts(holder, table, position, mark) {
   const rows = [];
+  const settled = position.beyond || table.isOver(position);
   for (const [name, { status, required }] of table.dependencies(position)) {
-    rows.push([name, status ?? 'not in this page', `status ${status ?? ''}`, required ? '' : ' (optional)']);
+    const label = table.data.labels.findIndex((one) => one.kind === 'mark' && one.data.dependency === name);
+    const marks = !settled && status !== 'ready' && !table.look(position.fields, label).beyond;
+    const button = { type: 'button', class: 'mark', text: 'mark ready', 'data-key': `mark ${name}`, 'aria-label': `Mark ${name} ready by hand` };
+    const hand = marks ? element('button', { ...button, onclick: () => mark(label) }) : null;
+    rows.push([name, status ?? 'not in this page', `status ${status ?? ''}`, required ? '' : ' (optional)', hand]);
   }
   for (const [name, value] of table.facts(position)) rows.push([name, value === 'null' ? '–' : value, 'value', '']);
-  if (!rows.length) holder.replaceChildren(element('p', { class: 'quiet', text: 'There are none.' }));
-  else {
-    const terms = rows.flatMap(([name, value, kind, note]) => [
-      element('dt', {}, ...broken(name), note ? element('span', { class: 'note', text: note }) : null),
-      element('dd', { class: kind }, SIGNS[value] ? element('span', { 'aria-hidden': 'true', text: `${SIGNS[value]} ` }) : null, value),
-    ]);
-    holder.replaceChildren(element('dl', {}, ...terms));
-  }
+  const terms = rows.flatMap(([name, value, kind, note, hand]) => [
+    element('dt', {}, ...broken(name), note ? element('span', { class: 'note', text: note }) : null),
+    element('dd', { class: kind }, hand, SIGNS[value] ? element('span', { 'aria-hidden': 'true', text: `${SIGNS[value]} ` }) : null, value),
+  ]);
+  const none = element('p', { class: 'quiet', text: 'There are none.' });
+  refill(holder, [terms.length ? element('dl', {}, ...terms) : none], document.getElementById('facts-title'));
 }
 
 function showConfiguration(holder, table, position) {
@@ -223,7 +227,7 @@ function showTrace(holder, play, goTo) {
 function traceItem(table, group, here, isLast, go, ahead = false) {
   const [first] = group;
   const label = table.data.labels[first.label];
-  const title = first.kind === 'start' ? 'registered' : first.kind === 'timer' ? `timer ${label.name} of ${table.data.states[label.state][0]}` : label.type;
+  const title = titleOf(table, first);
   const lines = ahead ? [] : group.flatMap((step) => consequences(table, step));
   return element(
     'li',
@@ -239,10 +243,17 @@ function traceItem(table, group, here, isLast, go, ahead = false) {
       },
       element('span', { class: 'at', text: seconds(first.at) }),
       element('span', { class: 'what' }, ...broken(title)),
-      label?.data ? element('span', { class: 'data', text: payloadText(label.data) }) : null,
+      label?.data && label.kind !== 'mark' ? element('span', { class: 'data', text: payloadText(label.data) }) : null,
       ...lines.map((line) => element('span', { class: 'line', text: line })),
     ),
   );
+}
+
+function titleOf(table, { kind, label }) {
+  const { type, name, state, data, kind: sort } = table.data.labels[label] ?? {};
+  if (kind === 'start') return 'registered';
+  if (kind === 'timer') return `timer ${name} of ${table.data.states[state][0]}`;
+  return sort === 'mark' ? `${data.dependency} marked by hand` : type;
 }
 
 // What a step did, a line each.

@@ -14,8 +14,9 @@ function scenarioText(play, data) {
   let time = 0;
   for (const { at, label } of play.events.slice(0, play.applied)) {
     const event = data.labels[label];
-    lines.push(`  - publish: ${scalar(event.type)}`);
-    if (event.data) lines.push(`    data: ${flow(event.data)}`);
+    if (event.kind === 'mark') lines.push(`  - mark: ${scalar(event.data.dependency)}`);
+    else lines.push(`  - publish: ${scalar(event.type)}`);
+    if (event.kind !== 'mark' && event.data) lines.push(`    data: ${flow(event.data)}`);
     if (at !== time) lines.push(`    at: ${secondsText(at)}`);
     time = at;
   }
@@ -83,7 +84,8 @@ function decoded(text) {
 }
 
 function eventKey(data, label) {
-  const { kind, type } = data.labels[label];
+  const { kind, type, data: payload } = data.labels[label];
+  if (kind === 'mark') return `mark:${payload.dependency}`;
   if (kind !== 'event') return '';
   const alike = data.labels.slice(0, label).filter((other) => other.kind === 'event' && other.type === type).length;
   return alike ? `${type}!${alike}` : type;
