@@ -132,7 +132,9 @@ def _show_rules(explained: str | None) -> int:
     help="How to draw it. svg, png and html need pip install 'phasebus[pictures]'.",
 )
 @click.option("--highlight", metavar="STATE[,STATE...]", help="Set a phase apart, or a path of them.")
-@click.option("--scenario", metavar="SCENARIO", help="Let the html open with the steps of this scenario: a path or name.")
+@click.option(
+    "--scenario", metavar="SCENARIO", help="Let the html open with the steps of this scenario: a path or name."
+)
 @click.option("-o", "--output", type=click.Path(dir_okay=False, writable=True), help="Write to this file instead.")
 def show(definition: str, form: str, highlight: str | None, scenario: str | None, output: str | None) -> int:
     """Draw a definition: its states, real event names, guards, timers, dependencies, what is published.

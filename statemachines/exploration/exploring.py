@@ -94,9 +94,7 @@ def world_of(definition: Definition, traffic: Traffic | None = None, *, reduce: 
     return AnyOrder(Moves(steps, relevance, cases, found.symbols)), _cut(found)
 
 
-def prepare(
-    definition: Definition, dependencies: tuple[str, ...] | None
-) -> tuple[Steps, int, tuple[Expression, ...]]:
+def prepare(definition: Definition, dependencies: tuple[str, ...] | None) -> tuple[Steps, int, tuple[Expression, ...]]:
     """The steps of a definition, the dependencies that its connections require, and what its properties ask."""
     judged = tuple(judged_by(definition))
     # Nothing is ever remembered under these names; they make the layout count the visits that properties ask about.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,8 +22,8 @@ def scenario_text(definition: str, description: str, way: Way, registration: dic
 
 def _lines(definition: str, description: str, way: Way, registration: dict[str, Any]) -> Iterator[str]:
     yield f"definition: {definition}\n"
-    yield f"description: {_flow(description)}\n"
-    yield f"connections: {{{CONNECTION}: {_flow(registration)}}}\n"
+    yield f"description: {flow(description)}\n"
+    yield f"connections: {{{CONNECTION}: {flow(registration)}}}\n"
     yield "steps:\n"
     for step in way.replay:
         yield from _step(step)
@@ -38,17 +39,19 @@ def _step(step: Step) -> Iterator[str]:
     elif "publish" in step:
         yield f"  - publish: {step['publish']}\n"
         if step.get("data"):
-            yield f"    data: {_flow(step['data'])}\n"
+            yield f"    data: {flow(step['data'])}\n"
     else:
         yield f"  - wait: {step['wait']}\n"
 
 
-def _flow(value: Any) -> str:
+def flow(value: Any) -> str:
     """A value in YAML's flow style: JSON, of which that is a superset, with bare words as keys."""
     if isinstance(value, dict):
-        return "{" + ", ".join(f"{_key(str(name))}: {_flow(inner)}" for name, inner in value.items()) + "}"
+        return "{" + ", ".join(f"{_key(str(name))}: {flow(inner)}" for name, inner in value.items()) + "}"
     if isinstance(value, list | tuple):
-        return "[" + ", ".join(map(_flow, value)) + "]"
+        return "[" + ", ".join(map(flow, value)) + "]"
+    if isinstance(value, float) and not math.isfinite(value):
+        return ".nan" if math.isnan(value) else ".inf" if value > 0 else "-.inf"
     return json.dumps(value)
 
 

@@ -17,26 +17,20 @@ from pathlib import Path
 from typing import Any
 
 from statemachines.exploration.moves import Label
-from statemachines.exploration.playable import (
-    MAX_CASES,
-    ChartRows,
-    FactRows,
-    Field,
-    Key,
-    Mark,
-    Outcome,
-    Playable,
-    Told,
-    frozen_event,
-    playable,
-)
+from statemachines.exploration.playable import MAX_CASES, playable
+from statemachines.exploration.rows import ChartRows, FactRows, Field, Key, Mark, Outcome, Playable, Told, frozen_event
+from statemachines.exploration.scenarios import flow
 from statemachines.language.definition import Definition
+from statemachines.language.durations import MAX_DURATION_S
 from statemachines.rendering.dot import arrow_id, render_dot
 from statemachines.rendering.highlight import Highlight
 from statemachines.rendering.pictures import draw
+from statemachines.rendering.signs import UNICODE
 from statemachines.rendering.story import Story, story_of
 from statemachines.simulation.scenario import Scenario
 from statemachines.simulation.scenario_writing import registration_data
+from statemachines.simulation.simulator import Simulation, run_scenario
+from statemachines.table.record import Record
 
 _PARTS = Path(__file__).parent / "player"
 _SCRIPTS = ("table.js", "play.js", "sharing.js", "picture.js", "panels.js", "main.js")
@@ -64,6 +58,7 @@ def render_page(
         timeouts=story.registration.timeouts,
         metadata=story.registration.metadata,
         also=[symbol for _, symbol in story.events],
+        near=() if scenario is None else _visited(definition, scenario),
         max_cases=max_cases,
     )
     style, script = _part("player.css"), "\n".join(_part(name) for name in _SCRIPTS)
@@ -77,13 +72,20 @@ def render_page(
         "title": html.escape(title),
         "name": html.escape(definition.name),
         "version": str(definition.version),
-        "description": html.escape(" ".join(definition.description.split())),
+        "description": html.escape(UNICODE.clean(" ".join(definition.description.split()))),
         "style": style,
         "script": script,
         "picture": _picture(definition, highlight),
-        "data": _json({**_data(rows), "called": called or definition.name, "story": _opening(story, rows)}),
+        "data": _json({**_data(rows), "called": flow(called or definition.name), "story": _opening(story, rows)}),
     }
     return re.sub(r"\{\{(\w+)\}\}", lambda found: filled[found[1]], _part("player.html"))
+
+
+def _visited(definition: Definition, scenario: Scenario) -> list[Record]:
+    """The connection after each of its steps, so that the page knows its way around there."""
+    found: list[Record] = []
+    run_scenario(Simulation(definition, watch=lambda step: found.append(step.after)), scenario)
+    return found
 
 
 def _part(name: str) -> str:
@@ -96,8 +98,7 @@ def _hash(text: str) -> str:
 
 def _json(data: Any) -> str:
     """JSON that can stand in a script element: neither ``</script`` nor ``<!--`` can be in it."""
-    text = json.dumps(data, ensure_ascii=False, separators=(",", ":"), default=str)
-    return text.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
+    return json.dumps(data, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")
 
 
 def _picture(definition: Definition, highlight: Highlight | None) -> str:
@@ -109,8 +110,9 @@ def _opening(story: Story, rows: Playable) -> dict[str, Any]:
     """What the page opens with; its events by their labels."""
     number = {frozen_event(label.symbol): place for place, label in enumerate(rows.labels) if label.symbol}
     return {
-        "description": story.description,
-        "registration": registration_data(story.registration),
+        "description": UNICODE.clean(story.description),
+        "described": flow(story.description or "Played by hand."),
+        "registration": flow(registration_data(story.registration)),
         "events": [[at, number[frozen_event(symbol)]] for at, symbol in story.events],
         "until": story.until,
     }
@@ -197,7 +199,15 @@ def _chart(rows: ChartRows, outcomes: _Numbered) -> list[Any]:
 
 
 def _outcome(outcome: Outcome) -> list[Any]:
-    return [list(_flat(outcome.writes)), [_told(one) for one in outcome.told], outcome.timers]
+    return [list(_flat(outcome.writes)), [_told(one) for one in outcome.told], _timers(outcome)]
+
+
+def _timers(outcome: Outcome) -> list[Any]:
+    """Which states' timers end, and which begin; beyond what a scenario may last, longer is the same."""
+    return [
+        [ends, [[timer, min(seconds, 2 * MAX_DURATION_S)] for timer, seconds in begins]]
+        for ends, begins in outcome.timers
+    ]
 
 
 def _flat(writes: tuple[tuple[int, int], ...]) -> list[int]:
@@ -220,7 +230,7 @@ def _told(told: Told) -> dict[str, Any]:
 def _field(one: Field) -> dict[str, Any]:
     said: dict[str, Any] = {"kind": one.kind, "name": one.name}
     if one.kind == "remembered":
-        said["values"] = [json.dumps(value, ensure_ascii=False, default=str) for value in one.values]
+        said["values"] = [flow(value) for value in one.values]
     elif one.kind != "history" and one.values:
         said["values"] = list(one.values)
     return said
@@ -230,7 +240,9 @@ def _label(label: Label, rows: Playable) -> dict[str, Any]:
     if label.symbol is not None:
         kind = "mark" if isinstance(label.symbol, Mark) else label.kind
         said: dict[str, Any] = {"kind": kind, "type": label.symbol.type}
-        return {**said, "data": dict(label.symbol.data)} if label.symbol.data else said
+        if isinstance(label.symbol, Mark):
+            return {**said, "dependency": label.symbol.dependency}
+        return {**said, "data": flow(dict(label.symbol.data))} if label.symbol.data else said
     if label.timer is None:
         return {"kind": label.kind}
     spec = rows.timers[label.timer]

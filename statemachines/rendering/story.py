@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from attrs import frozen
+from attrs import Factory, frozen
 
 from statemachines.errors import CannotPlay
 from statemachines.exploration.events import Symbol
-from statemachines.exploration.playable import Mark as Marked
+from statemachines.exploration.rows import Mark as Marked
 from statemachines.simulation.scenario import Expect, Mark, Publish, Registration, Scenario, Wait
 from statemachines.table.step import DEPENDENCY_MARKED
 
@@ -18,7 +18,7 @@ class Story:
     """What a page opens with: events with their seconds, and how long it goes on, in seconds."""
 
     description: str = ""
-    registration: Registration = Registration()
+    registration: Registration = Factory(Registration)
     events: tuple[tuple[float, Symbol], ...] = ()
     until: float = 0.0
 
@@ -49,7 +49,7 @@ def _events(scenario: Scenario, connection: str) -> Iterator[tuple[float, Symbol
             case Publish(connection_id=known) as published if known == connection:
                 yield now, Symbol(published.type, dict(published.data))
             case Publish():
-                raise _refused(scenario, step.line, "a page plays one connection, and this event is not addressed to it")
+                raise _refused(scenario, step.line, "a page plays one connection, and this event names another")
             case Mark(dependency=dependency):
                 yield now, Marked(DEPENDENCY_MARKED, {"dependency": dependency})
             case Expect():

@@ -164,7 +164,7 @@ const { tried, complete, depth, rows } = data.bound;
 part('bound').textContent = complete
   ? `All of it: ${tried.toLocaleString('en')} cases (timers aside), in ${rows.toLocaleString('en')} rows.`
   : `Not all of it: the ${tried.toLocaleString('en')} cases nearest to the start, in ${rows.toLocaleString('en')} rows. ` +
-    `Whatever takes fewer than ${depth} steps is here, and much that takes more. Beyond, the page says so and stops.`;
+    `Whatever takes at most ${depth} steps is here, and much that takes more. Beyond, the page says so and stops.`;
 part('unseen').hidden = !data.unseen.length;
 part('unseen').textContent = `Not shown, since no step depends on it: ${data.unseen.join(', ')}.`;
 part('story').hidden = !data.story.description;

@@ -91,8 +91,9 @@ function changes(table, before, after) {
   return found;
 }
 
+// What is between the braces.
 function payloadText(data) {
-  return data ? Object.entries(data).map(([name, value]) => `${name}: ${JSON.stringify(value)}`).join(', ') : '';
+  return data.slice(1, -1);
 }
 
 // `take` lets an event come, `hint` shows its arrows in the picture.
@@ -175,7 +176,7 @@ function showFacts(holder, table, position, mark) {
   const rows = [];
   const settled = position.beyond || table.isOver(position);
   for (const [name, { status, required }] of table.dependencies(position)) {
-    const label = table.data.labels.findIndex((one) => one.kind === 'mark' && one.data.dependency === name);
+    const label = table.data.labels.findIndex((one) => one.kind === 'mark' && one.dependency === name);
     const marks = !settled && status !== 'ready' && !table.look(position.fields, label).beyond;
     const button = { type: 'button', class: 'mark', text: 'mark ready', 'data-key': `mark ${name}`, 'aria-label': `Mark ${name} ready by hand` };
     const hand = marks ? element('button', { ...button, onclick: () => mark(label) }) : null;
@@ -243,17 +244,17 @@ function traceItem(table, group, here, isLast, go, ahead = false) {
       },
       element('span', { class: 'at', text: seconds(first.at) }),
       element('span', { class: 'what' }, ...broken(title)),
-      label?.data && label.kind !== 'mark' ? element('span', { class: 'data', text: payloadText(label.data) }) : null,
+      label?.data ? element('span', { class: 'data', text: payloadText(label.data) }) : null,
       ...lines.map((line) => element('span', { class: 'line', text: line })),
     ),
   );
 }
 
 function titleOf(table, { kind, label }) {
-  const { type, name, state, data, kind: sort } = table.data.labels[label] ?? {};
+  const { type, name, state, dependency, kind: sort } = table.data.labels[label] ?? {};
   if (kind === 'start') return 'registered';
   if (kind === 'timer') return `timer ${name} of ${table.data.states[state][0]}`;
-  return sort === 'mark' ? `${data.dependency} marked by hand` : type;
+  return sort === 'mark' ? `${dependency} marked by hand` : type;
 }
 
 // What a step did, a line each.

@@ -2,21 +2,20 @@
 
 const CONNECTION = 'conn_1';
 
-// The scenario that `phasebus simulate` and `phasebus test` run: what came, and what is there now.
+// The scenario that `phasebus simulate` and `phasebus test` run: what came, and what is there now. Whatever is not a
+// name or a number was written as YAML when this page was made.
 function scenarioText(play, data) {
-  const { description, registration } = data.story;
   const lines = [
-    `definition: ${scalar(data.called)}`,
-    `description: ${scalar(description || 'Played by hand.')}`,
-    `connections: {${CONNECTION}: ${flow(registration)}}`,
+    `definition: ${data.called}`,
+    `description: ${data.story.described}`,
+    `connections: {${CONNECTION}: ${data.story.registration}}`,
     'steps:',
   ];
   let time = 0;
   for (const { at, label } of play.events.slice(0, play.applied)) {
     const event = data.labels[label];
-    if (event.kind === 'mark') lines.push(`  - mark: ${scalar(event.data.dependency)}`);
-    else lines.push(`  - publish: ${scalar(event.type)}`);
-    if (event.kind !== 'mark' && event.data) lines.push(`    data: ${flow(event.data)}`);
+    lines.push(event.kind === 'mark' ? `  - mark: ${event.dependency}` : `  - publish: ${event.type}`);
+    if (event.data) lines.push(`    data: ${event.data}`);
     if (at !== time) lines.push(`    at: ${secondsText(at)}`);
     time = at;
   }
@@ -24,29 +23,10 @@ function scenarioText(play, data) {
   if (position.beyond) {
     lines.push(`  - wait: ${secondsText(play.now - time)}`);
   } else {
-    const configuration = play.table.configuration(position);
-    lines.push(`  - expect: {configuration: ${flow(configuration)}}`);
+    lines.push(`  - expect: {configuration: [${play.table.configuration(position).join(', ')}]}`);
     if (play.now !== time) lines.push(`    at: ${secondsText(play.now)}`);
   }
   return `${lines.join('\n')}\n`;
-}
-
-// JSON is YAML, once what YAML does not print is escaped.
-function flow(value) {
-  if (Array.isArray(value)) return `[${value.map(flow).join(', ')}]`;
-  if (value !== null && typeof value === 'object') {
-    return `{${Object.entries(value)
-      .map(([name, inner]) => `${/^[a-z_][a-z0-9_]*$/.test(name) ? name : flow(name)}: ${flow(inner)}`)
-      .join(', ')}}`;
-  }
-  return JSON.stringify(value).replace(/[^\x20-\x7e\xa0-\ud7ff]/gu, (sign) => {
-    const code = sign.codePointAt(0).toString(16);
-    return code.length > 4 ? `\\U${code.padStart(8, '0')}` : `\\u${code.padStart(4, '0')}`;
-  });
-}
-
-function scalar(text) {
-  return /^[a-z][a-z0-9_]*(\.[a-z0-9_]+)*$/.test(text) && !/^(true|false|null)$/.test(text) ? text : flow(text);
 }
 
 // As in #0~webrtc.audio_track_ready,2.5~ai.connection_failed!1&now=30: seconds, event, and which of its payloads.
@@ -84,8 +64,8 @@ function decoded(text) {
 }
 
 function eventKey(data, label) {
-  const { kind, type, data: payload } = data.labels[label];
-  if (kind === 'mark') return `mark:${payload.dependency}`;
+  const { kind, type, dependency } = data.labels[label];
+  if (kind === 'mark') return `mark:${dependency}`;
   if (kind !== 'event') return '';
   const alike = data.labels.slice(0, label).filter((other) => other.kind === 'event' && other.type === type).length;
   return alike ? `${type}!${alike}` : type;
