@@ -85,7 +85,7 @@ def try_cases(moves: NotingMoves, near: Iterable[Record], max_cases: int, max_ro
     known = set(begins)
     try:
         for number, case in enumerate(found.cases):
-            if number >= max_cases or len(moves.noted) > max_rows:
+            if number >= max(max_cases, len(begins)) or len(moves.noted) > max_rows:
                 found.complete = False
                 break
             for label in moves.possible(case):

@@ -13,6 +13,7 @@ from statemachines.exploration.cases import CONNECTION
 from statemachines.exploration.result import Exploration, Judgement, Step, Way
 
 ENDING = ".scenario.yaml"
+_UNPRINTED = re.compile("[^\x20-\x7e\xa0-\u2027\u202a-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]")
 
 
 def scenario_text(definition: str, description: str, way: Way, registration: dict[str, Any] | None = None) -> str:
@@ -52,7 +53,8 @@ def flow(value: Any) -> str:
         return "[" + ", ".join(map(flow, value)) + "]"
     if isinstance(value, float) and not math.isfinite(value):
         return ".nan" if math.isnan(value) else ".inf" if value > 0 else "-.inf"
-    return json.dumps(value)
+    # What YAML does not print is escaped; JSON's own escapes would make two characters of one beyond 16 bits.
+    return _UNPRINTED.sub(lambda sign: json.dumps(sign[0])[1:-1], json.dumps(value, ensure_ascii=False))
 
 
 def _key(name: str) -> str:

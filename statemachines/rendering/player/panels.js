@@ -23,7 +23,8 @@ function refill(holder, children, elsewhere) {
   const key = focused?.dataset.key;
   holder.replaceChildren(...children);
   if (!focused) return;
-  const buttons = [...holder.querySelectorAll('[data-key]:not(:disabled)')];
+  const folded = 'details:not([open]) > :not(summary) *';
+  const buttons = [...holder.querySelectorAll(`[data-key]:not(:disabled):not(${folded})`)];
   (buttons.find((button) => button.dataset.key === key) ?? buttons[0] ?? elsewhere)?.focus({ preventScroll: true });
 }
 
