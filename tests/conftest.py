@@ -13,7 +13,11 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from playwright.sync_api import Browser
+
+    from tests.page_helpers import Pages
 
 pytest.register_assert_rewrite("bus.transports.suite")
 
@@ -34,3 +38,14 @@ def chromium() -> Iterator[Browser]:
 
     with launched() as browser:
         yield browser
+
+
+@pytest.fixture
+def pages(chromium: Browser, tmp_path: Path) -> Iterator[Pages]:
+    """Opens pages; at the end, nothing went wrong in them, and nothing was asked of a network."""
+    from tests.page_helpers import Pages
+
+    opened = Pages(chromium, tmp_path)
+    yield opened
+    opened.close()
+    assert opened.wrong == []

@@ -70,5 +70,5 @@ def test_hostile_texts_are_drawn_as_text(text: str, mermaid: Callable[[str], str
 
 
 def test_what_is_no_diagram_is_refused_here(mermaid: Callable[[str], str]) -> None:
-    with pytest.raises(Error, match="(?i)parse|lexical"):
+    with pytest.raises(Error, match=r"(?i)parse|lexical"):
         mermaid("stateDiagram-v2\n    a --> : : {")

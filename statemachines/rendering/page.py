@@ -76,7 +76,7 @@ def render_page(
         "style": style,
         "script": script,
         "picture": _picture(definition, highlight),
-        "data": _json({**_data(rows), "called": flow(called or definition.name), "story": _opening(story, rows)}),
+        "data": _json({**page_data(rows), "called": flow(called or definition.name), "story": _opening(story, rows)}),
     }
     return re.sub(r"\{\{(\w+)\}\}", lambda found: filled[found[1]], _part("player.html"))
 
@@ -121,7 +121,8 @@ def _opening(story: Story, rows: Playable) -> dict[str, Any]:
 # -- the rows --
 
 
-def _data(rows: Playable) -> dict[str, Any]:
+def page_data(rows: Playable) -> dict[str, Any]:
+    """All that the scripts look up, as JSON has it."""
     definition = rows.definition
     numbers = {state.id: number for number, state in enumerate(definition.walk())}
     parents = definition.parents()

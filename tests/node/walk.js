@@ -26,9 +26,18 @@
       if (!button) continue;
       button.click();
     }
-    if (!document.getElementById('beyond').hidden) break;
+    if (!document.getElementById('beyond').hidden) {
+      document.getElementById('undo').click();
+      break;
+    }
     log.push(seen());
   }
   document.getElementById('scenario').click();
-  return { log, scenario: document.getElementById('offer-text').value };
+  const told = play.position.story.flatMap((step) => step.told);
+  return {
+    log,
+    published: told.flatMap((one) => one.published ?? []),
+    called: told.flatMap((one) => one.called ?? []),
+    scenario: document.getElementById('offer-text').value,
+  };
 }
