@@ -113,6 +113,25 @@ def test_within_the_depth_that_is_named_every_way_is_known(player: Page) -> None
     assert set(known) == {2}
 
 
+def test_timers_due_together_fire_in_the_order_they_were_armed(player: Page) -> None:
+    definition = parse_definition(
+        """
+        name: x
+        states:
+          outer:
+            initial: true
+            after: {1s: by_outer}
+            states: {inner: {initial: true, after: {1s: by_inner}}, by_inner: {after: {1h: by_outer}}}
+          by_outer: {final: true}
+        """
+    )
+    acts: list[Act] = [("wait", 1.0)]
+    rows = playable(definition)
+    (seen,) = player.evaluate(PLAYED, [page_data(rows), acts])
+    assert [seen] == simulated(definition, rows, acts)
+    assert seen[1] == ["by_outer"]
+
+
 def test_facts_that_no_step_reads_are_followed_beside_the_rows() -> None:
     definition = parse_definition(
         """
