@@ -184,10 +184,11 @@ function showFacts(holder, table, position, mark) {
     rows.push([name, status ?? 'not in this page', `status ${status ?? ''}`, required ? '' : ' (optional)', hand]);
   }
   for (const [name, value] of table.facts(position)) rows.push([name, value === 'null' ? '–' : value, 'value', '']);
-  const terms = rows.flatMap(([name, value, kind, note, hand]) => [
-    element('dt', {}, ...broken(name), note ? element('span', { class: 'note', text: note }) : null),
-    element('dd', { class: kind }, hand, SIGNS[value] ? element('span', { 'aria-hidden': 'true', text: `${SIGNS[value]} ` }) : null, value),
-  ]);
+  const terms = rows.map(([name, value, kind, note, hand]) => {
+    const sign = SIGNS[value] ? element('span', { 'aria-hidden': 'true', text: `${SIGNS[value]} ` }) : null;
+    const term = element('dt', {}, ...broken(name), note ? element('span', { class: 'note', text: note }) : null);
+    return element('div', {}, term, element('dd', { class: kind }, hand, sign, value));
+  });
   const none = element('p', { class: 'quiet', text: 'There are none.' });
   refill(holder, [terms.length ? element('dl', {}, ...terms) : none], document.getElementById('facts-title'));
 }
