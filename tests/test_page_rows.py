@@ -45,7 +45,7 @@ def player(pages: Pages) -> Page:
     return pages.shipped("traffic_light")
 
 
-@settings(max_examples=15, suppress_health_check=list(HealthCheck))
+@settings(max_examples=10, suppress_health_check=list(HealthCheck))
 @given(timed_definitions(), st.data())
 def test_random_charts_are_played_as_they_are_simulated(
     player: Page, definition: Definition, data: st.DataObject
