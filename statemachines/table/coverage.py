@@ -1,19 +1,20 @@
-"""What scenarios covered of a definition: its states, its transitions, and both outcomes of its guards.
+"""What was covered of a definition: its states, its transitions, and both outcomes of its guards.
 
 - A state is covered once a connection entered it.
 - A transition is covered once it was taken; those of timers count too.
 - A guard's outcome is covered once python-statemachine asked that guard and got that answer. The step table keeps only
-  the answers that decided, so the chart is sent each event once more and watched as it asks.
+  the answers that decided, so the chart is sent each event once more and watched as it asks. What it asks next depends
+  on nothing but the answers so far, so a case that was watched once is known.
 
 Conditions (``when``) of dependencies and of what is remembered are no guards of a step, and are not counted.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, Literal
 
-from attrs import evolve, frozen
+from attrs import define, evolve, field, frozen
 
 from statemachines.language.definition import Definition, State, Transition
 from statemachines.language.expressions import Expression
@@ -21,6 +22,10 @@ from statemachines.table.chart import Chart
 from statemachines.table.compiling import Compiler, Guard
 from statemachines.table.layout import TERMINATION, Layout
 from statemachines.table.step import Step
+
+Kind = Literal["state", "transition", "guard"]
+Goal = tuple[Kind, int, bool]
+"""One thing to cover: a state, a transition, or a guard with one of its answers; numbers in document order."""
 
 
 @frozen
@@ -53,8 +58,27 @@ class Part:
         }
 
 
+@define(eq=False)
+class _Question:
+    """A guard that was asked, and what was asked after each answer; None: nothing more."""
+
+    number: int
+    guard: Guard | bool
+    then: dict[bool, _Question | None] = field(factory=dict)
+
+    def answer(self, step: Step) -> bool:
+        return self.guard if isinstance(self.guard, bool) else self.guard(step.during, step.event)
+
+
+_Begin = tuple[Any, ...]
+
+
 class Coverage:
-    """Counts what the steps of simulations of one definition cover: give :meth:`see` to them as ``watch``."""
+    """Counts what the steps of connections of one definition cover: give :meth:`see` to a simulation as ``watch``.
+
+    :ivar goals: all there is to cover, each in words
+    :ivar covered: what was
+    """
 
     def __init__(self, definition: Definition) -> None:
         definition = _told_apart(definition)
@@ -62,39 +86,59 @@ class Coverage:
         self._chart = Chart(self._layout)
         self._compiler = Compiler(self._layout)
         self._guards: dict[tuple[int, tuple[bool, ...]], Guard | bool] = {}
-        self._entered: set[int] = set()
-        self._taken: set[int] = set()
-        self._answered: set[tuple[int, bool]] = set()
+        self._numbers: dict[int, int] = {}
+        self._first: dict[_Begin, _Question | None] = {}
+        self.goals: dict[Goal, str] = {}
+        self.covered: set[Goal] = set()
+        self._set_goals()
+
+    def _set_goals(self) -> None:
+        written = list(_written(self._layout))
+        self.goals.update((("state", number, True), name) for number, name in enumerate(self._layout.ids))
+        self.goals.update((("transition", number, True), words) for number, words in enumerate(written))
+        for words, transition in zip(written, self._chart.transitions, strict=True):
+            for word, guard in (("when", transition.cond), ("unless", transition.unless)):
+                if guard is not None:
+                    number = self._numbers[id(guard)] = len(self._numbers)
+                    for answer in (True, False):
+                        never = f"{words}: {word} `{guard}` was never {'true' if answer else 'false'}"
+                        self.goals["guard", number, answer] = never
 
     def see(self, step: Step) -> None:
         """Count a step."""
-        self._entered.update(step.outcome.entered)
-        self._taken.update(step.outcome.transitions)
-        self._ask_again(step)
+        self.covered |= self.goals_of(step)
+
+    def goals_of(self, step: Step) -> frozenset[Goal]:
+        """What a step covers."""
+        return frozenset(self._goals_of(step))
+
+    def _goals_of(self, step: Step) -> Iterator[Goal]:
+        for state in step.outcome.entered:
+            yield "state", state, True
+        for transition in step.outcome.transitions:
+            yield "transition", transition, True
+        for number, answer in self._answers(step):
+            yield "guard", number, answer
 
     @property
     def states(self) -> Part:
         """The states that were entered."""
-        ids = self._layout.ids
-        return Part(len(ids), tuple(name for number, name in enumerate(ids) if number not in self._entered))
+        return self.part("state")
 
     @property
     def transitions(self) -> Part:
         """The transitions that were taken."""
-        written = list(_written(self._layout))
-        return Part(len(written), tuple(words for number, words in enumerate(written) if number not in self._taken))
+        return self.part("transition")
 
     @property
     def guard_outcomes(self) -> Part:
         """The guards that were true once, and those that were false once: two for each guard."""
-        outcomes = [
-            (f"{words}: {word} `{guard}` was never {'true' if answer else 'false'}", (id(guard), answer))
-            for words, transition in zip(_written(self._layout), self._chart.transitions, strict=True)
-            for word, guard in (("when", transition.cond), ("unless", transition.unless))
-            if guard is not None
-            for answer in (True, False)
-        ]
-        return Part(len(outcomes), tuple(words for words, outcome in outcomes if outcome not in self._answered))
+        return self.part("guard")
+
+    def part(self, kind: Kind) -> Part:
+        """How much was covered of one kind."""
+        wanted = {goal: words for goal, words in self.goals.items() if goal[0] == kind}
+        return Part(len(wanted), tuple(words for goal, words in wanted.items() if goal not in self.covered))
 
     def to_dict(self) -> dict[str, Any]:
         """As one JSON object."""
@@ -106,13 +150,29 @@ class Coverage:
 
     # -- guards --
 
-    def _ask_again(self, step: Step) -> None:
+    def _answers(self, step: Step) -> list[tuple[int, bool]]:
+        """Every guard that the step asked, with its answer."""
+        begin = self._begin(step)
+        if begin not in self._first:
+            return self._ask_again(step, begin)
+        answers: list[tuple[int, bool]] = []
+        question = self._first[begin]
+        while question is not None:
+            answer = question.answer(step)
+            answers.append((question.number, answer))
+            if answer not in question.then:
+                return self._ask_again(step, begin)
+            question = question.then[answer]
+        return answers
+
+    def _ask_again(self, step: Step, begin: _Begin) -> list[tuple[int, bool]]:
         """Send the chart the same event in the same configuration, and note what it asks."""
+        asked: list[tuple[_Question, bool]] = []
 
         def decide(expression: Expression, active: Sequence[int]) -> bool:
-            guard = self._guard(expression, active)
-            answer = guard if isinstance(guard, bool) else guard(step.during, step.event)
-            self._answered.add((id(expression), answer))
+            question = _Question(self._numbers[id(expression)], self._guard(expression, active))
+            answer = question.answer(step)
+            asked.append((question, answer))
             return answer
 
         if step.before is None:
@@ -120,6 +180,23 @@ class Coverage:
         else:
             situation = step.before.situation
             self._chart.step(situation.states, situation.history, self._event_class(step), decide)
+        self._learn(begin, asked)
+        return [(question.number, answer) for question, answer in asked]
+
+    def _learn(self, begin: _Begin, asked: Iterable[tuple[_Question, bool]]) -> None:
+        known: dict[Any, _Question | None] = self._first
+        place: Any = begin
+        for question, answer in asked:
+            there = known.setdefault(place, question)
+            assert there is not None, "a step that once asked no more asks on"
+            known, place = there.then, answer
+        known.setdefault(place, None)
+
+    def _begin(self, step: Step) -> _Begin:
+        """All that decides which guard is asked first."""
+        if step.before is None:
+            return ()
+        return step.before.situation.states, step.before.situation.history, self._event_class(step)
 
     def _event_class(self, step: Step) -> int:
         if step.fired is not None:
