@@ -13,7 +13,7 @@ import stat
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Any
 
 import click
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from bus import Event, EventBus
     from statemachines import ConnectionLifecycle, Definition
+    from statemachines.exploration import Exploration
     from statemachines.lifecycle.sidecar import Input, Sidecar
     from statemachines.rendering.highlight import Highlight
     from statemachines.rendering.json_lines import JsonLines
@@ -343,7 +344,7 @@ def _scripted(say: Callable[[str], None]) -> Iterator[str]:
     "--scenarios",
     metavar="DIR",
     type=click.Path(file_okay=False),
-    help="Write each counterexample there as a scenario.",
+    help="Write scenarios there: each counterexample, and few that cover all that was reached.",
 )
 @click.option("--cases", default=1_000_000, show_default=True, type=click.IntRange(1), help="Stop at so many cases.")
 @click.option("--time", "longest", default="30s", show_default=True, metavar="DURATION", help="Stop after that long.")
@@ -355,11 +356,15 @@ def explore(
     A property that does not hold comes with the shortest way into it. Status 1 if there is one. Ctrl-C ends the search
     and shows what it has found.
 
+    With --scenarios, what was reached is covered by as few scenarios as were found to do: every state, transition and
+    guard outcome, with expectations that phasebus test DIR judges. A file in the way that somebody else wrote is kept,
+    and is status 1.
+
     \b
     phasebus explore whatsapp_call
     phasebus explore my_call.yaml --traffic busy_hour.yaml
     phasebus explore call.yaml billing.yaml               two definitions on one bus
-    phasebus explore my_call.yaml --scenarios found/      then: phasebus simulate my_call.yaml found/NAME.scenario.yaml
+    phasebus explore my_call.yaml --scenarios found/      then: phasebus test found/ --coverage
     """
     from statemachines.exploration import Bounds, explore_together
     from statemachines.exploration import explore as explore_one
@@ -376,26 +381,37 @@ def explore(
     with _progress("exploring") as status:
         progress = None if status is None else _so_far(status)
         if len(loaded) == 1:
-            found = explore_one(loaded[0], bounds, progress, sent)
+            found = explore_one(loaded[0], bounds, progress, sent, cover=scenarios is not None)
         else:
             found = explore_together(loaded, bounds, progress)
+    written, kept = (None, False) if scenarios is None else _write_found(loaded[0], definitions[0], found, scenarios)
     if as_json:
-        click.echo(json.dumps(found.to_dict()))
+        click.echo(json.dumps({**found.to_dict(), **({} if written is None else {"scenarios": written})}))
     else:
         from statemachines.rendering.exploration import ExplorationReport
+        from statemachines.rendering.outcomes import OutcomeLines
 
         wanted = {name: one for definition in loaded for name, one in definition.properties.items()}
         if len(loaded) > 1:
             wanted = {f"{d.name}.{name}": one for d in loaded for name, one in d.properties.items()}
         _console().print(ExplorationReport(found, wanted))
-    if scenarios is not None:
-        from pathlib import Path
+        if written is not None:
+            OutcomeLines(_console()).add(written)
+    return 1 if found.failed or kept else 0
 
-        from statemachines.exploration.scenarios import counterexamples, write
 
-        for path in write(counterexamples(found), Path(scenarios)):
-            click.echo(f"wrote {path}", err=True)
-    return 1 if found.failed else 0
+def _write_found(definition: Definition, called: str, found: Exploration, folder: str) -> tuple[dict[str, Any], bool]:
+    """Write what exploring found as scenarios; returns what they cover, and whether a file was in the way."""
+    from pathlib import Path
+
+    from statemachines.explored_scenarios import counterexamples, covering_suite, write_scenarios
+
+    suite = covering_suite(definition, found)
+    files = write_scenarios([*counterexamples(definition, found), *suite.scenarios], Path(folder), called)
+    for words, paths in files.told():
+        for path in paths:
+            click.echo(words.format(path), err=True)
+    return {**suite.to_dict(), "written": [str(path) for path in files.written]}, bool(files.kept)
 
 
 def _so_far(status: Callable[[str], None]) -> Callable[[int, int, int], None]:

@@ -98,8 +98,7 @@ def test_a_counterexample_is_a_scenario_that_simulate_replays(
     phasebus: Command, slow_setup: Path, tmp_path: Path
 ) -> None:
     assert phasebus("explore", slow_setup, "--scenarios", tmp_path / "found").status == 1
-    (path,) = (tmp_path / "found").iterdir()
-    assert path.name == "setup_ends.scenario.yaml"
+    path = tmp_path / "found" / "setup_ends.scenario.yaml"
     done = phasebus("simulate", slow_setup, path, "--json")
     assert done.status == 0
     assert done.lines[-1]["failed_expectations"] == 0
@@ -132,13 +131,13 @@ def test_a_bound_is_told_honestly(phasebus: Command, call: Path) -> None:
 
 
 def test_an_interrupt_shows_what_there_is(phasebus: Command, call: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def interrupted(world: Any, bounds: Any, progress: Any) -> Any:
+    def interrupted(world: Any, bounds: Any, progress: Any, graph: Any) -> Any:
         def stop(found: int, tried: int, moves: int) -> None:
             if tried:
                 raise KeyboardInterrupt
 
         monkeypatch.setattr("statemachines.exploration.search.CHECK_EVERY", 3)
-        return search(world, bounds, stop)
+        return search(world, bounds, stop, graph)
 
     monkeypatch.setattr("statemachines.exploration.exploring.search", interrupted)
     done = phasebus("explore", call, "--json")

@@ -179,7 +179,7 @@ class Coverage:
             self._chart.start(decide)
         else:
             situation = step.before.situation
-            self._chart.step(situation.states, situation.history, self._event_class(step), decide)
+            self._chart.step(situation.states, situation.history, self.event_class(step), decide)
         self._learn(begin, asked)
         return [(question.number, answer) for question, answer in asked]
 
@@ -196,9 +196,10 @@ class Coverage:
         """All that decides which guard is asked first."""
         if step.before is None:
             return ()
-        return step.before.situation.states, step.before.situation.history, self._event_class(step)
+        return step.before.situation.states, step.before.situation.history, self.event_class(step)
 
-    def _event_class(self, step: Step) -> int:
+    def event_class(self, step: Step) -> int:
+        """The class of the event that a step was made for."""
         if step.fired is not None:
             return step.fired.spec.event_class
         if step.event.type == TERMINATION:
