@@ -65,6 +65,7 @@ def cli() -> None:
     phasebus show whatsapp_call                     look at a definition that ships with phasebus
     phasebus simulate whatsapp_call happy_call      run one of its scenarios on a virtual clock
     phasebus explore whatsapp_call                  try every order of events
+    phasebus reduce whatsapp_call --events …        from a recording to the smallest scenario that shows it
     phasebus test whatsapp_call                     run them all as tests
     phasebus validate calls/my_call.yaml            check one of your own
     phasebus run my_call.yaml < events.jsonl        run it live: events in, lifecycle events out
@@ -457,6 +458,61 @@ def test(paths: tuple[str, ...], coverage: bool, mutation: bool, junit: str | No
         with click.open_file(junit, "wb") as file:
             file.write(junit_xml(outcomes))
     return 0 if summary["passed"] == summary["scenarios"] else 1
+
+
+@cli.command(short_help="From a recording of an incident to the smallest scenario that shows it.")
+@_DEFINITION
+@click.option(
+    "--events", required=True, type=click.Path(exists=True, dir_okay=False, allow_dash=True), help=_EVENTS_HELP
+)
+@click.option("--until", required=True, metavar="EXPR", help="What came true in the incident, for some connection.")
+@click.option("-o", "--output", type=click.Path(dir_okay=False, writable=True), help="Write the scenario to this file.")
+@click.option("--time", "longest", default="60s", show_default=True, metavar="DURATION", help="Stop after that long.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object, nothing else on standard output.")
+def reduce(definition: str, events: str, until: str, output: str | None, longest: str, as_json: bool) -> int:
+    """From recorded events, thousands perhaps, to the smallest scenario in which EXPR still comes true.
+
+    Connections, events, fields of payloads and waits are left out as long as EXPR comes true without them; ids, numbers
+    and texts that need not be what they were become neutral ones. EXPR is asked after each step of each connection:
+    what a guard may ask, the event of the step included, and 'connection.ready' in published. Status 1 if it never
+    comes true. Ctrl-C writes what is smallest so far.
+
+    \b
+    phasebus reduce whatsapp_call --events calls.jsonl --until "In('reconnecting')" -o incident.scenario.yaml
+    phasebus reduce my_call.yaml --events calls.jsonl --until "In('ready') and not all_ready"
+    phasebus reduce my_call.yaml --events - --until "visits.trying > 3 and 'call.billed' in published" < calls.jsonl
+    """
+    from pathlib import Path
+
+    from statemachines.errors import ExpressionError
+    from statemachines.language.library import called_from
+    from statemachines.simulation.recording import read_recording
+    from statemachines.simulation.reduction import reduce_recording
+    from statemachines.simulation.until import Until
+
+    loaded = _load(definition)
+    try:
+        asked = Until(until, loaded)
+    except ExpressionError as error:
+        raise click.BadParameter(error.message, param_hint="--until") from None
+    seconds = _duration("--time", longest)
+    problems: list[str] = []
+    with click.open_file(events, "rb") as lines:
+        recording = read_recording(lines, _shown(events), lambda problem: problems.append(str(problem)))
+    for problem in problems:
+        click.echo(problem, err=True)
+    with _progress("reducing") as status:
+        reduced = reduce_recording(loaded, recording, asked, status or _nothing, seconds)
+    text = reduced.text(called_from(definition, Path(output or "").parent))
+    if output is not None:
+        with click.open_file(output, "w", encoding="utf-8") as file:
+            file.write(text)
+    if as_json:
+        click.echo(json.dumps({**reduced.to_dict(), **({"path": output} if output else {"scenario": text})}))
+    elif output is None:
+        click.echo(text, nl=False)
+    click.echo(f"{reduced}{f': wrote {output}' if output else ''}", err=True)
+    return 1 if _errors(problems) else 0
 
 
 @contextmanager

@@ -7,7 +7,6 @@ disagreed, the scenario would fail.
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -21,12 +20,12 @@ from statemachines.exploration.result import Exploration, Step, Way
 from statemachines.language.definition import Call, Definition
 from statemachines.language.definition import Publish as PublishAction
 from statemachines.language.durations import parse_duration
-from statemachines.language.library import looks_like_a_path
+from statemachines.language.library import called_from
 from statemachines.simulation.library import SUFFIX
 from statemachines.simulation.scenario import Action, Expect, Publish, Registration, Scenario, ScenarioStep, Wait
 from statemachines.simulation.scenario_file import DEFAULT_CONNECTION
 from statemachines.simulation.scenario_writing import scenario_text, seconds_until
-from statemachines.simulation.simulator import Simulation, take_step
+from statemachines.simulation.simulator import Simulation, Watch, take_step
 from statemachines.table.coverage import Coverage, Goal, Kind
 from statemachines.table.step import CREATED, Steps
 
@@ -59,14 +58,18 @@ class Written:
 
 
 def play(
-    definition: Definition, way: Way, registration: Registration | None = None, steps: Steps | None = None
-) -> tuple[Scenario, Coverage, str]:
-    """The way as a scenario, with what to expect after each step; what it covers, and a name for it."""
-    player = _Player(definition, registration or Registration(), steps or Steps(definition))
+    definition: Definition,
+    way: Way,
+    registration: Registration | None = None,
+    steps: Steps | None = None,
+    watch: Watch = lambda step: None,
+) -> tuple[Scenario, str]:
+    """The way as a scenario, with what to expect after each step, and a name for it. ``watch`` sees its steps."""
+    player = _Player(definition, registration or Registration(), steps or Steps(definition), watch)
     for step in way.replay:
         player.take(step)
     scenario = Scenario(None, {DEFAULT_CONNECTION: player.registration}, tuple(player.written(way.configuration)))
-    return scenario, player.coverage, player.name()
+    return scenario, player.name()
 
 
 @define
@@ -76,15 +79,14 @@ class _Player:
     definition: Definition
     registration: Registration
     steps: Steps
-    coverage: Coverage = field(init=False)
+    watch: Watch
     _simulation: Simulation = field(init=False)
     _entries: list[Entry] = field(factory=list)
     _taken: list[tuple[Action, Expect]] = field(factory=list)
     _dependencies: dict[str, str] = field(factory=dict)
 
     def __attrs_post_init__(self) -> None:
-        self.coverage = Coverage(self.definition)
-        self._simulation = Simulation(self.definition, self._entries.append, self.coverage.see, self.steps)
+        self._simulation = Simulation(self.definition, self._entries.append, self.watch, self.steps)
         self._simulation.register(DEFAULT_CONNECTION, self.registration)
         self._dependencies = dict(self._state.dependencies)
 
@@ -185,7 +187,7 @@ def counterexamples(definition: Definition, exploration: Exploration) -> list[Wr
     for judgement in exploration.properties:
         way = judgement.counterexample
         if way is not None:
-            scenario, _, _ = play(definition, way, _registration(exploration))
+            scenario, _ = play(definition, way, _registration(exploration))
             description = f"{judgement.name} does not hold{': ' + way.end if way.end else ''}"
             found.append(Written(judgement.name, evolve(scenario, description=description)))
     return found
@@ -237,9 +239,9 @@ def covering_suite(definition: Definition, exploration: Exploration) -> Suite:
     found: list[Written] = []
     names: dict[str, int] = {}
     for way in exploration.covering.ways:
-        scenario, coverage, name = play(definition, way, registration, steps)
-        new = [words for goal, words in whole.goals.items() if goal in coverage.covered - whole.covered]
-        whole.covered |= coverage.covered
+        before = set(whole.covered)
+        scenario, name = play(definition, way, registration, steps, whole.see)
+        new = [words for goal, words in whole.goals.items() if goal in whole.covered - before]
         number = names[name] = names.get(name, 0) + 1
         description = f"Covers {_count(len(new))} that the scenarios before it do not."
         found.append(
@@ -306,8 +308,7 @@ def write_scenarios(scenarios: Sequence[Written], folder: Path, called: str) -> 
     ``called`` is what the user calls the definition: its name, or a path from here.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    if looks_like_a_path(called):
-        called = Path(os.path.relpath(called, folder.resolve())).as_posix()
+    called = called_from(called, folder)
     written, kept = [], []
     for one in scenarios:
         path = folder / f"{one.name}{SUFFIX}"
