@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from io import StringIO
 from typing import Any
 
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
+from ruamel.yaml.scalarstring import DoubleQuotedScalarString
 
 from statemachines.simulation.scenario import (
     Action,
@@ -23,6 +25,7 @@ from statemachines.simulation.scenario import (
 )
 
 _WIDTH = 110
+_WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
 
 
 def scenario_text(scenario: Scenario, comments: Iterable[str] = ()) -> str:
@@ -126,8 +129,11 @@ def _registration(registration: Registration) -> dict[str, Any]:
 def _flow(value: Any) -> Any:
     """A value to be written on one line."""
     made: CommentedMap | CommentedSeq
+    if isinstance(value, str):
+        # Left plain, texts such as `?0` are no YAML on one line.
+        return value if _WORD.fullmatch(value) else DoubleQuotedScalarString(value)
     if isinstance(value, dict):
-        made = CommentedMap({name: _flow(inner) for name, inner in value.items()})
+        made = CommentedMap({_flow(name): _flow(inner) for name, inner in value.items()})
     elif isinstance(value, list):
         made = CommentedSeq([_flow(inner) for inner in value])
     else:
