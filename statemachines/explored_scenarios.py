@@ -182,14 +182,17 @@ def _called(entries: Sequence[Entry]) -> tuple[str, ...]:
 
 
 def counterexamples(definition: Definition, exploration: Exploration) -> list[Written]:
-    """The scenario of each counterexample, by the name of its property."""
+    """The scenario of each counterexample, by the name of its property. It shows, and expects only where it ends."""
     found = []
     for judgement in exploration.properties:
         way = judgement.counterexample
         if way is not None:
             scenario, _ = play(definition, way, _registration(exploration))
+            steps = [step for step in scenario.steps if not isinstance(step.action, Expect)]
+            if way.configuration:
+                steps.append(ScenarioStep(Expect(DEFAULT_CONNECTION, configuration=way.configuration)))
             description = f"{judgement.name} does not hold{': ' + way.end if way.end else ''}"
-            found.append(Written(judgement.name, evolve(scenario, description=description)))
+            found.append(Written(judgement.name, evolve(scenario, steps=tuple(steps), description=description)))
     return found
 
 
@@ -275,7 +278,11 @@ def _missing(exploration: Exploration, coverage: Coverage) -> dict[Goal, str]:
 def _why_not(goal: Goal, words: str, exploration: Exploration) -> str:
     covering = exploration.covering
     if covering is not None and goal in covering.reached:
-        return "reached, but no way was found in time" if covering.interrupted else "reached, but not when played"
+        return (
+            "reached, but interrupted before a way was found"
+            if covering.interrupted
+            else "reached, but not when played"
+        )
     if goal[0] == "state" and words in exploration.only_by_hand:
         return "only terminate_connection leads there"
     if exploration.why_cut is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 
 from statemachines import StepNeverSettles, load_definition, shipped_definitions
 from statemachines.exploration import Bounds, Exploration, explore
+from statemachines.exploration.covering import _Walker
 from statemachines.explored_scenarios import MARK, Suite, counterexamples, covering_suite, write_scenarios
 from statemachines.language.definition import Definition
 from statemachines.language.loading import parse_definition
@@ -18,7 +20,8 @@ from statemachines.language.traffic import read_traffic
 from statemachines.simulation.mutation import survivors
 from statemachines.simulation.scenario import Publish
 from statemachines.simulation.testing import Covered, Outcome, run_scenarios
-from statemachines.table.coverage import Coverage
+from statemachines.simulation.trial import run_trial
+from statemachines.table.coverage import Coverage, Goal
 from tests.exploration_helpers import timed_definitions
 
 SMALL = Bounds(1_200, 20)
@@ -48,6 +51,15 @@ states:
 def suite_of(definition: Definition, bounds: Bounds = SMALL) -> tuple[Exploration, Suite]:
     found = explore(definition, bounds, cover=True)
     return found, covering_suite(definition, found)
+
+
+def covered_by_each(definition: Definition, suite: Suite) -> Iterator[set[Goal]]:
+    """What each scenario covers alone."""
+    coverage = Coverage(definition)
+    for written in suite.scenarios:
+        coverage.covered = set()
+        assert run_trial(definition, written.scenario, coverage.see).ok
+        yield coverage.covered
 
 
 @pytest.mark.parametrize("name", shipped_definitions())
@@ -97,6 +109,35 @@ def test_they_notice_most_changes_of_the_definition_and_every_change_of_a_guard(
     mutants, unnoticed = survivors(definition, [written.scenario for written in suite.scenarios])
     assert 1 - len(unnoticed) / mutants >= score
     assert [str(mutant) for mutant in unnoticed if mutant.change.startswith("guard")] == []
+
+
+@pytest.mark.parametrize(("limit", "value"), [("MAX_LOOKED_AT", 1), ("_Walker._is_late", lambda walker: True)])
+def test_all_is_covered_though_nothing_near_is_found(limit: str, value: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    definition = load_definition("sip_dialog")
+    _, usual = suite_of(definition)
+    monkeypatch.setattr(f"statemachines.exploration.covering.{limit}", value)
+    _, suite = suite_of(definition)
+    assert suite.coverage.covered == usual.coverage.covered
+    assert len(suite.scenarios) >= len(usual.scenarios)
+    for number, alone in enumerate(each := list(covered_by_each(definition, suite))):
+        others = set[Goal]().union(*each[:number], *each[number + 1 :])
+        assert not alone <= others, f"{suite.scenarios[number].name} is needless"
+
+
+def test_an_interrupt_leaves_the_scenarios_found_so_far(monkeypatch: pytest.MonkeyPatch) -> None:
+    definition = load_definition("sip_dialog")
+    walk, walks = _Walker._walk, []
+
+    def interrupted(walker: Any, missing: Any) -> Any:
+        walks.append(walk(walker, missing))
+        if len(walks) == 3:
+            raise KeyboardInterrupt
+        return walks[-1]
+
+    monkeypatch.setattr(_Walker, "_walk", interrupted)
+    _, suite = suite_of(definition)
+    assert len(suite.scenarios) == 2
+    assert set(suite.missing.values()) == {"reached, but interrupted before a way was found"}
 
 
 def test_what_is_not_covered_is_told_with_the_reason() -> None:

@@ -7,12 +7,13 @@ cover what is missing there, so moves that can be taken back come first, and a w
 ways are dropped that the others make needless: the greedy cover of a set, which is never far from the smallest
 (Chvátal, 1979).
 
-Weak spot: the nearest is looked for among so many cases only. What is further away gets a way of its own, the shortest
-from the start, so that all is covered; but there may be some ways more than it takes.
+Weak spot: the nearest is looked for among so many cases only, and not for ever. What is further away gets a way of its
+own, the shortest from the start, so that all is covered; but there may be some ways more than it takes.
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import Collection, Iterable, Iterator
 from itertools import pairwise
 
@@ -94,10 +95,13 @@ class _Walk:
             self.covered |= move.goals
 
 
-def covering(graph: Graph, reached: Reached) -> Covering:
-    """Ways that cover all that was reached. An interrupt ends the search; there are then as many as were found."""
+def covering(graph: Graph, reached: Reached, seconds: float | None = None) -> Covering:
+    """Ways that cover all that was reached; after so many seconds it is not looked any more whether fewer would do.
+
+    An interrupt ends it; there are then as many as were found.
+    """
     graph.world.moves.watch = None
-    walker = _Walker(graph, reached)
+    walker = _Walker(graph, reached, None if seconds is None else time.monotonic() + seconds)
     walks: list[_Walk] = []
     interrupted = False
     try:
@@ -125,7 +129,8 @@ def _needed(walks: list[_Walk]) -> list[_Walk]:
 class _Walker:
     """Lays ways through the cases of a graph."""
 
-    def __init__(self, graph: Graph, reached: Reached) -> None:
+    def __init__(self, graph: Graph, reached: Reached, deadline: float | None) -> None:
+        self._deadline = deadline
         self._graph = graph
         self._world = graph.world
         self._moves = graph.world.moves
@@ -159,7 +164,7 @@ class _Walker:
         """A way from the first case to one new thing after the other."""
         walk = _Walk(covered=set(self._at_start))
         case = self._graph.cases[0]
-        while wanted := self._within_reach(case, missing - walk.covered):
+        while not self._is_late() and (wanted := self._within_reach(case, missing - walk.covered)):
             home = self._place(case)
             at_home = {goal for goal in wanted if self._may_stay(goal, home)}
             there = self._nearest(case, at_home, home) or self._nearest(case, wanted)
@@ -183,6 +188,9 @@ class _Walker:
         classes = {event_class for _, _, event_class in self._reached.seen[goal]}
         last = next((move for move in self._moves_of(self._graph.cases[number], classes) if goal in move.goals), None)
         return [] if last is None else [*there, last]
+
+    def _is_late(self) -> bool:
+        return self._deadline is not None and time.monotonic() > self._deadline
 
     # -- near and far --
 

@@ -93,7 +93,7 @@ def _explored(
         judgements = tuple(Judge(world, graph, moves, findings.entered).all())
         parts.append(findings.exploration(definition, judgements, notes, time.monotonic() - began))
     if reached is not None:
-        return evolve(parts[0], covering=covering(graph, reached))
+        return evolve(parts[0], covering=covering(graph, reached, (bounds or Bounds()).seconds))
     return parts[0] if len(parts) == 1 else joined(parts)
 
 
