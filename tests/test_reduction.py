@@ -193,6 +193,24 @@ def test_waits_become_as_short_as_they_can_be_and_round() -> None:
     assert_it_is_shown_and_minimal(reduced, until)
 
 
+def test_an_event_that_only_kept_something_alive_goes_with_the_wait() -> None:
+    definition = parse_definition("""
+name: pulse
+states:
+  alive:
+    initial: true
+    after: {30s: dead}
+    transitions: [{event: pulse.felt, target: alive}, {event: goal.reached, target: won}]
+  won: {final: true}
+  dead: {final: true}
+""")
+    until = Until("In('won')", definition)
+    lines = [said(at, "pulse.felt") for at in (20, 40, 60)] + [said(80, "goal.reached")]
+    reduced = reduce_recording(definition, recording(*lines), until)
+    assert len(reduced.incident.inputs) == 2
+    assert_it_is_shown_and_minimal(reduced, until)
+
+
 def test_what_was_published_can_be_asked() -> None:
     until = Until(
         "'connection.ready' in published and 'connection.terminated' not in published and not all_ready", CALL
