@@ -91,7 +91,9 @@ def _action(action: Action, only: str | None) -> dict[str, Any]:
                 **({"data": _flow(dict(action.data))} if action.data else {}),
             }
         case Expect():
-            return {"expect": _flow(_expected(action, only))}
+            asked = _expected(action, only)
+            fits = len(str(asked).replace("'", "")) < _WIDTH - len("  - expect: ")
+            return {"expect": _flow(asked) if fits else {name: _flow(value) for name, value in asked.items()}}
 
 
 def _connection(connection: str | None, only: str | None) -> dict[str, Any]:
