@@ -13,7 +13,7 @@ import stat
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Any
 
 import click
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from bus import Event, EventBus
     from statemachines import ConnectionLifecycle, Definition
+    from statemachines.exploration import Exploration
     from statemachines.lifecycle.sidecar import Input, Sidecar
     from statemachines.rendering.highlight import Highlight
     from statemachines.rendering.json_lines import JsonLines
@@ -64,6 +65,7 @@ def cli() -> None:
     phasebus show whatsapp_call                     look at a definition that ships with phasebus
     phasebus simulate whatsapp_call happy_call      run one of its scenarios on a virtual clock
     phasebus explore whatsapp_call                  try every order of events
+    phasebus reduce whatsapp_call --events …        from a recording to the smallest scenario that shows it
     phasebus test whatsapp_call                     run them all as tests
     phasebus validate calls/my_call.yaml            check one of your own
     phasebus run my_call.yaml < events.jsonl        run it live: events in, lifecycle events out
@@ -364,7 +366,7 @@ def _scripted(say: Callable[[str], None]) -> Iterator[str]:
     "--scenarios",
     metavar="DIR",
     type=click.Path(file_okay=False),
-    help="Write each counterexample there as a scenario.",
+    help="Write scenarios there: each counterexample, and few that cover all that was reached.",
 )
 @click.option("--cases", default=1_000_000, show_default=True, type=click.IntRange(1), help="Stop at so many cases.")
 @click.option("--time", "longest", default="30s", show_default=True, metavar="DURATION", help="Stop after that long.")
@@ -376,11 +378,15 @@ def explore(
     A property that does not hold comes with the shortest way into it. Status 1 if there is one. Ctrl-C ends the search
     and shows what it has found.
 
+    With --scenarios, what was reached is covered by as few scenarios as were found to do: every state, transition and
+    guard outcome, with expectations that phasebus test DIR judges. A file in the way that somebody else wrote is kept,
+    and is status 1.
+
     \b
     phasebus explore whatsapp_call
     phasebus explore my_call.yaml --traffic busy_hour.yaml
     phasebus explore call.yaml billing.yaml               two definitions on one bus
-    phasebus explore my_call.yaml --scenarios found/      then: phasebus simulate my_call.yaml found/NAME.scenario.yaml
+    phasebus explore my_call.yaml --scenarios found/      then: phasebus test found/ --coverage
     """
     from statemachines.exploration import Bounds, explore_together
     from statemachines.exploration import explore as explore_one
@@ -397,26 +403,37 @@ def explore(
     with _progress("exploring") as status:
         progress = None if status is None else _so_far(status)
         if len(loaded) == 1:
-            found = explore_one(loaded[0], bounds, progress, sent)
+            found = explore_one(loaded[0], bounds, progress, sent, cover=scenarios is not None)
         else:
             found = explore_together(loaded, bounds, progress)
+    written, kept = (None, False) if scenarios is None else _write_found(loaded[0], definitions[0], found, scenarios)
     if as_json:
-        click.echo(json.dumps(found.to_dict()))
+        click.echo(json.dumps({**found.to_dict(), **({} if written is None else {"scenarios": written})}))
     else:
         from statemachines.rendering.exploration import ExplorationReport
+        from statemachines.rendering.outcomes import OutcomeLines
 
         wanted = {name: one for definition in loaded for name, one in definition.properties.items()}
         if len(loaded) > 1:
             wanted = {f"{d.name}.{name}": one for d in loaded for name, one in d.properties.items()}
         _console().print(ExplorationReport(found, wanted))
-    if scenarios is not None:
-        from pathlib import Path
+        if written is not None:
+            OutcomeLines(_console()).add(written)
+    return 1 if found.failed or kept else 0
 
-        from statemachines.exploration.scenarios import counterexamples, write
 
-        for path in write(counterexamples(found), Path(scenarios)):
-            click.echo(f"wrote {path}", err=True)
-    return 1 if found.failed else 0
+def _write_found(definition: Definition, called: str, found: Exploration, folder: str) -> tuple[dict[str, Any], bool]:
+    """Write what exploring found as scenarios; returns what they cover, and whether a file was in the way."""
+    from pathlib import Path
+
+    from statemachines.explored_scenarios import counterexamples, covering_suite, write_scenarios
+
+    suite = covering_suite(definition, found)
+    files = write_scenarios([*counterexamples(definition, found), *suite.scenarios], Path(folder), called)
+    for words, paths in files.told():
+        for path in paths:
+            click.echo(words.format(path), err=True)
+    return {**suite.to_dict(), "written": [str(path) for path in files.written]}, bool(files.kept)
 
 
 def _so_far(status: Callable[[str], None]) -> Callable[[int, int, int], None]:
@@ -462,6 +479,61 @@ def test(paths: tuple[str, ...], coverage: bool, mutation: bool, junit: str | No
         with click.open_file(junit, "wb") as file:
             file.write(junit_xml(outcomes))
     return 0 if summary["passed"] == summary["scenarios"] else 1
+
+
+@cli.command(short_help="From a recording of an incident to the smallest scenario that shows it.")
+@_DEFINITION
+@click.option(
+    "--events", required=True, type=click.Path(exists=True, dir_okay=False, allow_dash=True), help=_EVENTS_HELP
+)
+@click.option("--until", required=True, metavar="EXPR", help="What came true in the incident, for some connection.")
+@click.option("-o", "--output", type=click.Path(dir_okay=False, writable=True), help="Write the scenario to this file.")
+@click.option("--time", "longest", default="60s", show_default=True, metavar="DURATION", help="Stop after that long.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object, nothing else on standard output.")
+def reduce(definition: str, events: str, until: str, output: str | None, longest: str, as_json: bool) -> int:
+    """From recorded events, thousands perhaps, to the smallest scenario in which EXPR still comes true.
+
+    Connections, events, fields of payloads and waits are left out as long as EXPR comes true without them; ids, numbers
+    and texts that need not be what they were become neutral ones. EXPR is asked after each step of each connection:
+    what a guard may ask, the event of the step included, and 'connection.ready' in published. Status 1 if it never
+    comes true. Ctrl-C writes what is smallest so far.
+
+    \b
+    phasebus reduce whatsapp_call --events calls.jsonl --until "In('reconnecting')" -o incident.scenario.yaml
+    phasebus reduce my_call.yaml --events calls.jsonl --until "In('ready') and not all_ready"
+    phasebus reduce my_call.yaml --events - --until "visits.trying > 3 and 'call.billed' in published" < calls.jsonl
+    """
+    from pathlib import Path
+
+    from statemachines.errors import ExpressionError
+    from statemachines.language.library import called_from
+    from statemachines.simulation.recording import read_recording
+    from statemachines.simulation.reduction import reduce_recording
+    from statemachines.simulation.until import Until
+
+    loaded = _load(definition)
+    try:
+        asked = Until(until, loaded)
+    except ExpressionError as error:
+        raise click.BadParameter(error.message, param_hint="--until") from None
+    seconds = _duration("--time", longest)
+    problems: list[str] = []
+    with click.open_file(events, "rb") as lines:
+        recording = read_recording(lines, _shown(events), lambda problem: problems.append(str(problem)))
+    for problem in problems:
+        click.echo(problem, err=True)
+    with _progress("reducing") as status:
+        reduced = reduce_recording(loaded, recording, asked, status or _nothing, seconds)
+    text = reduced.text(called_from(definition, Path(output or "").parent))
+    if output is not None:
+        with click.open_file(output, "w", encoding="utf-8") as file:
+            file.write(text)
+    if as_json:
+        click.echo(json.dumps({**reduced.to_dict(), **({"path": output} if output else {"scenario": text})}))
+    elif output is None:
+        click.echo(text, nl=False)
+    click.echo(f"{reduced}{f': wrote {output}' if output else ''}", err=True)
+    return 1 if _errors(problems) else 0
 
 
 @contextmanager

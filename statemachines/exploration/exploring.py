@@ -8,13 +8,14 @@ from collections.abc import Iterator, Sequence
 from attrs import evolve
 
 from statemachines.exploration.cases import Cases, Shared
+from statemachines.exploration.covering import Reached, covering
 from statemachines.exploration.events import Alphabet, alphabet
 from statemachines.exploration.findings import Findings
 from statemachines.exploration.judging import Judge
 from statemachines.exploration.moves import Moves, closes_of
 from statemachines.exploration.reading import Relevance
 from statemachines.exploration.result import Exploration, joined
-from statemachines.exploration.search import AnyOrder, Bounds, Progress, World, search
+from statemachines.exploration.search import AnyOrder, Bounds, Graph, Progress, World, search
 from statemachines.exploration.together import Together
 from statemachines.exploration.traffic import Given, symbols_of
 from statemachines.language.definition import Definition, Remembered
@@ -28,8 +29,12 @@ def explore(
     bounds: Bounds | None = None,
     progress: Progress | None = None,
     traffic: Traffic | None = None,
+    *,
+    cover: bool = False,
 ) -> Exploration:
     """Try all events in every order, or what some traffic can bring, and judge the definition's properties.
+
+    With ``cover`` it also has ways that cover all that was reached.
 
     :raises StepNeverSettles: the eventless transitions of the initial states go in a circle
     :raises UnknownDependency: the traffic requires one that the definition does not declare
@@ -38,10 +43,10 @@ def explore(
     True
     """
     world, notes = world_of(definition, traffic)
-    found = _explored(world, [definition], notes, bounds, progress)
+    found = _explored(world, [definition], notes, bounds, progress, cover=cover)
     if traffic is not None and traffic.dependencies is not None:
-        return evolve(found, registration={"dependencies": list(traffic.dependencies)})
-    return found
+        found = evolve(found, registration={"dependencies": list(traffic.dependencies)})
+    return evolve(found, by_traffic=traffic is not None)
 
 
 def explore_together(
@@ -70,15 +75,25 @@ def explore_together(
 
 
 def _explored(
-    world: World, definitions: Sequence[Definition], notes: list[str], bounds: Bounds | None, progress: Progress | None
+    world: World,
+    definitions: Sequence[Definition],
+    notes: list[str],
+    bounds: Bounds | None,
+    progress: Progress | None,
+    *,
+    cover: bool = False,
 ) -> Exploration:
     began = time.monotonic()
-    graph = search(world, bounds or Bounds(), progress)
+    graph = Graph(world)
+    reached = Reached(graph) if cover else None
+    search(world, bounds or Bounds(), progress, graph)
     parts = []
     for moves, definition in zip(world.members, definitions, strict=True):
         findings = Findings(world, graph, moves)
         judgements = tuple(Judge(world, graph, moves, findings.entered).all())
         parts.append(findings.exploration(definition, judgements, notes, time.monotonic() - began))
+    if reached is not None:
+        return evolve(parts[0], covering=covering(graph, reached, (bounds or Bounds()).seconds))
     return parts[0] if len(parts) == 1 else joined(parts)
 
 

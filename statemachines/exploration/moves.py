@@ -10,7 +10,7 @@ A case with an event that comes back, or with a timer that is due now, has this 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Literal
 
 from attrs import define, evolve, field, frozen
@@ -122,6 +122,8 @@ class Moves:
         self.circles: set[tuple[str, str]] = set()
         """Phases and events whose eventless transitions never settle."""
         self.conflicts = Conflicts(steps)
+        self.watch: Callable[[list[Step]], None] | None = None
+        """Sees the steps of each move that is not yet known: whatever a move can do, it sees at the first that does."""
         self._groups: dict[int, tuple[Group, ...]] = {}
         self._charts: dict[tuple[int, int, int | None], Chart] = {}
         self._moved: dict[Moved, Moved] = {}
@@ -158,6 +160,8 @@ class Moves:
         created = self._event(Symbol(CREATED, {}))
         identity = self.cases.record(0).identity
         step = self.steps.register(identity, self.cases.required, created, at=0.0, now=0.0)
+        if self.watch is not None:
+            self.watch([step])
         after, changes = self._result([step], case)
         return self.change_timers(case | after, self._change_number(changes))
 
@@ -235,17 +239,30 @@ class Moves:
 
     def hear(self, event: Heard, case: int) -> tuple[bool, int]:
         """The case after an event that some definition published."""
+        label = self.heard_label(event)
+        return (False, case) if self.ended(case) else self.after(label, case)
+
+    def heard_label(self, event: Heard) -> int:
+        """The label of an event that comes back."""
         label = self._heard_symbols.get(event.key)
         if label is None:
             label = len(self.labels)
             self.labels.append(Label("back", Symbol(event.type, event.data)))
             self._heard_symbols[event.key] = label
-        return (False, case) if self.ended(case) else self.after(label, case)
+        return label
 
     def ended(self, case: int) -> bool:
         """Whether the connection has ended."""
         states = self.cases.active[0].of(case)
         return not states or not self.steps.layout.top_level_finals.isdisjoint(states)
+
+    def steps_of(self, label: int, case: int) -> list[Step]:
+        """The steps of a move, those of deferred events included; none if it never settles."""
+        return self._made(self.cases.record(case), self.labels[label]) or []
+
+    def reads(self, label: int, case: int) -> int:
+        """All bits that a move can read of a case: it does the same to every case that agrees in these."""
+        return self._facts_mask(label, case)[0] | self._chart(label, case)[0].mask
 
     # -- filling --
 
@@ -298,6 +315,8 @@ class Moves:
         if made is None:
             return None
         self.note(chart, middle & chart.mask, made)
+        if self.watch is not None:
+            self.watch(made)
         active = any(not step.outcome.quiet for step in made)
         after, changes = self._result(made, middle)
         if (after ^ middle) & self.cases.everything & ~chart.mask:

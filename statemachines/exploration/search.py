@@ -231,9 +231,12 @@ class Graph:
         return iter(self.cases)
 
 
-def search(world: World, bounds: Bounds, progress: Progress | None = None) -> Graph:
-    """Find all cases, or as many as the bounds allow. An interrupt ends it too, and what was found is kept."""
-    graph = Graph(world)
+def search(world: World, bounds: Bounds, progress: Progress | None = None, graph: Graph | None = None) -> Graph:
+    """Find all cases, or as many as the bounds allow. An interrupt ends it too, and what was found is kept.
+
+    ``graph`` is an empty one to be filled, for somebody who watches.
+    """
+    graph = graph or Graph(world)
     try:
         _search(world, bounds, progress, graph)
     except TooMany as error:

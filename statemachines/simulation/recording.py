@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from bus.event import Event
+from statemachines.connections.connections import Connections
 from statemachines.errors import Problem
 from statemachines.simulation.event_lines import EventLine, read_event_lines
 from statemachines.simulation.scenario import Registration
@@ -24,26 +25,47 @@ def run_events(
     An event ``connection.created`` registers its connection. If the file has none, and the definition starts on none of
     its events, every connection that occurs is registered at the start. Lines that are no events go to ``refused``.
     """
+    events = read_recording(lines, path, refused)
+    connections = simulation.connections
+    for connection_id in registered_at_start(connections, events):
+        simulation.register(connection_id)
+    for line in events:
+        simulation.advance_to(line.at)
+        registration = registration_by(connections, line.event)
+        if registration is not None and line.event.connection_id is not None:
+            simulation.register(line.event.connection_id, registration)
+        else:
+            simulation.publish(line.event)
+    if until is not None:
+        simulation.advance_to(until)
+    return simulation.summary
+
+
+def read_recording(lines: Iterable[str | bytes], path: str, refused: Callable[[Problem], None]) -> list[EventLine]:
+    """All events of a recording. Lines that are no events go to ``refused``."""
     events: list[EventLine] = []
     for read in read_event_lines(lines, path):
         if isinstance(read, EventLine):
             events.append(read)
         else:
             refused(read)
-    starts_on = simulation.connections.starts_on
-    if not any(line.event.type == CREATED or starts_on(line.event) for line in events):
-        for connection_id in dict.fromkeys(line.event.connection_id for line in events):
-            if connection_id is not None:
-                simulation.register(connection_id)
-    for line in events:
-        simulation.advance_to(line.at)
-        if line.event.type == CREATED and line.event.connection_id is not None and not starts_on(line.event):
-            simulation.register(line.event.connection_id, _registration(line.event))
-        else:
-            simulation.publish(line.event)
-    if until is not None:
-        simulation.advance_to(until)
-    return simulation.summary
+    return events
+
+
+def registered_at_start(connections: Connections, events: Iterable[EventLine]) -> list[str]:
+    """The connections that a recording takes for granted: all that occur, if none is registered in it."""
+    events = list(events)
+    if any(line.event.type == CREATED or connections.starts_on(line.event) for line in events):
+        return []
+    named = (line.event.connection_id for line in events)
+    return list(dict.fromkeys(connection_id for connection_id in named if connection_id is not None))
+
+
+def registration_by(connections: Connections, event: Event) -> Registration | None:
+    """How a recorded event registers its connection; None if it is an event like any other."""
+    if event.type != CREATED or event.connection_id is None or connections.starts_on(event):
+        return None
+    return _registration(event)
 
 
 def _registration(event: Event) -> Registration:

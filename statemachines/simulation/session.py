@@ -17,7 +17,7 @@ from statemachines.language.definition import Definition
 from statemachines.simulation.possibilities import PossibleEvent, PossibleTimer, possible_events, possible_timers
 from statemachines.simulation.scenario import Action, Expect, Registration, Scenario, ScenarioStep, Wait
 from statemachines.simulation.scenario_file import DEFAULT_CONNECTION
-from statemachines.simulation.scenario_writing import scenario_text
+from statemachines.simulation.scenario_writing import scenario_text, seconds_until
 from statemachines.simulation.simulator import Simulation, run_scenario, take_step
 from statemachines.table.record import Record
 from statemachines.table.step import Steps
@@ -81,11 +81,7 @@ class PlayedSimulation:
 
     def wait_for(self, timer: PossibleTimer) -> None:
         """Let time pass until a timer fires; those due before it fire before it."""
-        # To the microsecond, as a scenario says it, and never too early.
-        seconds = round(timer.due_s - self.now, 6)
-        while self.now + seconds < timer.due_s:
-            seconds = round(seconds + 1e-6, 6)
-        self.take(Wait(seconds))
+        self.take(Wait(seconds_until(timer.due_s, self.now)))
 
     def back(self) -> bool:
         """Take the last step back; False if there is none."""
