@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from math import isfinite
 from typing import Any
 
-from attrs import frozen
+from attrs import define
 
 from bus.errors import InvalidEvent
 from bus.event import Event
@@ -37,13 +37,17 @@ FIELDS = (
     "causation_id",
     "causation_depth",
 )
+_FIELDS = frozenset(FIELDS)
 _NOT_EMPTY = ("connection_id", "call_id", "tenant_id", "id")
 _SPACE = " \t\n\r"
 
 
-@frozen
+@define(eq=False, weakref_slot=False)
 class EventLine:
-    """An event, when it came (``at``: seconds since the first line's time), and the number of its line."""
+    """An event, when it came (``at``: seconds since the first line's time), and the number of its line.
+
+    Never assigned to after it is made; not frozen, since each line makes one.
+    """
 
     at: float
     event: Event
@@ -142,7 +146,7 @@ def _decoded(line: str | bytes) -> str:
 def _parsed(text: str) -> dict[str, Any]:
     """The line's object."""
     try:
-        plain = json.loads(text, parse_constant=_no_constant, object_pairs_hook=_without_duplicates)
+        plain = _DECODER.decode(text)
     except _Refused as refused:
         raise _Refused(refused.message, _first_column(text)) from None
     except json.JSONDecodeError as error:
@@ -173,6 +177,9 @@ def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return plain
 
 
+_DECODER = json.JSONDecoder(parse_constant=_no_constant, object_pairs_hook=_without_duplicates)
+
+
 def _refuse_halves(plain: dict[str, Any], text: str) -> None:
     """Half a surrogate pair is valid JSON but no text: it could not be written out again."""
     try:
@@ -184,7 +191,7 @@ def _refuse_halves(plain: dict[str, Any], text: str) -> None:
 
 def _check(plain: dict[str, Any], text: str) -> None:
     """Refuse what no event can be, beyond what :func:`bus.event_from_dict` refuses."""
-    for name in plain:
+    for name in plain if not plain.keys() <= _FIELDS else ():
         if name not in FIELDS:
             known = ", ".join(FIELDS)
             hint = nearest(name, FIELDS) or f": the fields are {known}"

@@ -152,8 +152,12 @@ class Simulation:
 
     def state(self, connection_id: str) -> ConnectionState | None:
         """A connection as last seen, forgotten or not; None if it was never registered."""
-        record = self._seen.get(connection_id)
+        record = self.last_record(connection_id)
         return None if record is None else state_of(record, self.connections.layout)
+
+    def last_record(self, connection_id: str) -> Record | None:
+        """The record of a connection as last seen, forgotten or not; None if it was never registered."""
+        return self._seen.get(connection_id)
 
     # -- inputs --
 
