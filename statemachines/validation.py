@@ -8,7 +8,7 @@ from pathlib import Path
 from attrs import frozen
 
 from statemachines.errors import DefinitionError, Problem
-from statemachines.language import find_definition, read_file
+from statemachines.language import find_definition, read_file, traffic
 from statemachines.language.composition import compose
 from statemachines.language.loading import check_source, read_definition
 from statemachines.simulation.examples import check_examples
@@ -66,9 +66,19 @@ def _files(path: str | Path) -> Iterator[Path]:
 def _check(file: Path) -> Iterable[Problem]:
     if file.name.endswith(SUFFIX):
         return check_scenario(read_file(file), loaded_beside(file))[1]
+    if file.name.endswith(traffic.SUFFIX):
+        return _check_traffic(file)
     source = compose(read_definition(file))
     definition, problems = check_source(source, truth_of)
     return problems if definition is None else [*problems, *check_examples(source, definition)]
+
+
+def _check_traffic(file: Path) -> Iterable[Problem]:
+    definition = loaded_beside(file)
+    if definition is None:
+        message = "it is checked with its definition, beside whose folder 'traffic' it lies: here is none"
+        return [Problem(str(file), 1, 1, "error", message)]
+    return traffic.check_traffic(read_file(file), definition)[1]
 
 
 def _count(number: int, what: str) -> str:

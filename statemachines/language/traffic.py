@@ -21,9 +21,10 @@ from typing import Any
 
 from attrs import Factory, frozen
 
-from statemachines.errors import DefinitionError, Problem
+from statemachines.errors import DefinitionError, Problem, suggestion
 from statemachines.language.definition import Definition
 from statemachines.language.durations import shortened
+from statemachines.language.library import find_definition
 from statemachines.language.names import near, nearest
 from statemachines.language.scalars import describe
 from statemachines.language.shorthands import structure_event_name
@@ -40,6 +41,7 @@ from statemachines.language.structuring import (
     structure_text,
 )
 
+SUFFIX = ".traffic.yaml"
 KEYS = ("definition", "description", "connections", "sources", "faults")
 FAULTS = ("lose", "duplicate", "reorder")
 MAX_SOURCES = 50
@@ -78,6 +80,36 @@ class Traffic:
     dependencies: tuple[str, ...] | None = None
     rate_hz: float = 1.0
     faults: Mapping[str, float] = Factory(dict)
+
+
+def traffic_of(definition: str | Path) -> list[str]:
+    """The names of the traffic files in the folder ``traffic`` beside a definition."""
+    return sorted(path.name.removesuffix(SUFFIX) for path in _folder(definition).glob(f"*{SUFFIX}"))
+
+
+def find_traffic(definition: str | Path, name_or_path: str | Path) -> Path:
+    """The path of a traffic file: a path as it is, or the name of one that lies beside the definition.
+
+    :raises DefinitionError: there is none; the message has the nearest name
+
+    >>> find_traffic("whatsapp_call", "busy_hour").name
+    'busy_hour.traffic.yaml'
+    """
+    path = Path(name_or_path)
+    if path.is_file():
+        return path
+    beside = _folder(definition) / f"{name_or_path}{SUFFIX}"
+    if beside.is_file():
+        return beside
+    known = traffic_of(definition)
+    message = f"no such traffic file{suggestion(str(name_or_path), known)}"
+    if known:
+        message += f"; {definition} comes with {', '.join(known)}"
+    raise DefinitionError([Problem(str(name_or_path), 1, 1, "error", message)])
+
+
+def _folder(definition: str | Path) -> Path:
+    return find_definition(definition).parent / "traffic"
 
 
 def load_traffic(path: str | Path, definition: Definition) -> Traffic:

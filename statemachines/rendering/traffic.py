@@ -20,15 +20,16 @@ _EIGHTHS = " ▏▎▍▌▋▊▉█"
 _COLUMN = 22
 _MOST = 5
 _WORDS = {
-    "ignored": "ignored (nothing was waiting for them)",
-    "deferred": "put off until later",
-    "early": "early (before the registration)",
-    "expired": "expired (early, and nobody was registered in time)",
-    "unknown": "for nobody (forgotten, or never registered)",
+    "ignored": "that nothing was waiting for",
+    "deferred": "put off until a later phase",
+    "early": "for a call that was not registered yet, or not any more",
+    "expired": "of these that nobody was registered for in time",
+    "unknown": "that nobody was there for, and that nothing waits for",
     "finished": "after the end",
     "foreign": "of another tenant",
-    "refused": "refused (too many were put off already)",
+    "refused": "too many to be put off",
 }
+"""What the counts mean, after the word events. A test holds them and the counts together."""
 
 
 @frozen
@@ -80,10 +81,12 @@ def _phases(found: TrafficSummary, signs: Signs) -> Table:
     table.add_column("phase", overflow="fold")
     for heading in ("calls", "", *QUANTILES, "longest", "last there"):
         table.add_column(heading, justify="right")
-    for state, depth in _states(found.drawn.definition.states, 0):
-        times = found.reached[state.id]
+    for state, depth, parent in _states(found.drawn.definition.states, 0, None):
+        times, around = found.reached[state.id], found.reached.get(parent or "")
         style = "bold magenta" if state.id == found.drawn.phase else "" if times.total else "dim"
         last = found.ended_in.get(state.id, 0)
+        if times == around and state.id != found.drawn.phase:
+            style = "dim"  # entered together with the state around it, whose figures are its own
         table.add_row(
             Text("  " * depth + signs.clean(state.id), style),
             Text(f"{times.total:,}", style),
@@ -97,10 +100,10 @@ def _phases(found: TrafficSummary, signs: Signs) -> Table:
     return table
 
 
-def _states(states: Sequence[State], depth: int) -> Iterator[tuple[State, int]]:
+def _states(states: Sequence[State], depth: int, parent: str | None) -> Iterator[tuple[State, int, str | None]]:
     for state in states:
-        yield state, depth
-        yield from _states(state.states, depth + 1)
+        yield state, depth, parent
+        yield from _states(state.states, depth + 1, state.id)
 
 
 def _quantiles(times: Times) -> Iterator[str]:
@@ -115,7 +118,7 @@ def _histogram(found: TrafficSummary, signs: Signs, width: int) -> Iterator[Text
     yield Text.assemble("until ", (signs.clean(found.drawn.phase or ""), "bold magenta"), (f"  ({share})", "dim"))
     bins = times.bins()
     marks = {name: times.quantile(part) for name, part in QUANTILES.items()}
-    labels = [_bounds(each, signs) for each in bins]
+    labels = [bounds_words(each, "-" if signs.ascii_only else "–") for each in bins]
     column = max(map(len, labels), default=0)
     most = max((each.count for each in bins), default=1)
     room = max(width - column - 34, 10)
@@ -126,9 +129,8 @@ def _histogram(found: TrafficSummary, signs: Signs, width: int) -> Iterator[Text
         yield line.append(f"  {told}", "bold") if told else line
 
 
-def _bounds(each: Bin, signs: Signs) -> str:
-    """The bounds of a bin, in the unit of its upper one."""
-    dash = "-" if signs.ascii_only else "–"
+def bounds_words(each: Bin, dash: str = "–") -> str:
+    """The bounds of a bin."""
     if each.high is None:
         return f"{time_words(each.low)} or more"
     return f"{time_words(each.low)} {dash} {time_words(each.high)}"
@@ -154,7 +156,7 @@ def _rest(found: TrafficSummary, signs: Signs) -> Iterator[tuple[str, str]]:
         yield "last to be ready", ", ".join(parts)
     for name, words in _WORDS.items():
         if found.counts.get(name):
-            yield name, f"{_count(found.counts[name], 'event')} {words.removeprefix(name).strip()}".strip()
+            yield name, f"{_count(found.counts[name], 'event')} {words}"
     for fault in FAULTS:
         types = {event_type: count for (name, event_type), count in found.faults.items() if name == fault}
         if types:

@@ -11,8 +11,11 @@ from itertools import islice
 
 from attrs import define, field, frozen
 
+from bus.errors import PhasebusError
 from bus.event import Event
+from statemachines.errors import suggestion
 from statemachines.language.definition import Definition, Publish
+from statemachines.language.durations import shortened
 from statemachines.language.traffic import Traffic
 from statemachines.simulation.drawing import Coming, Drawing, DrawnCall
 from statemachines.simulation.scenario import Registration
@@ -59,25 +62,42 @@ class Call:
         return connection_of(self.number)
 
 
+class UnknownPhase(PhasebusError):
+    """No state of the definition has the name that was asked for."""
+
+
 def connection_of(number: int) -> str:
     """The id of a call's connection."""
     return f"call_{number}"
 
 
-def ready_phase(definition: Definition) -> str | None:
-    """The state whose time matters most: ``ready``, or the first that publishes a ``.ready`` event when entered.
+def find_phase(definition: Definition, name: str | None = None) -> str | None:
+    """The phase whose time is asked for: the one named, else ``ready``, else the first that publishes a ``.ready``.
+
+    :raises UnknownPhase: the definition has no state of that name
 
     >>> from statemachines import load_definition
-    >>> ready_phase(load_definition("whatsapp_call")), ready_phase(load_definition("outbound_agent_call"))
+    >>> find_phase(load_definition("whatsapp_call")), find_phase(load_definition("outbound_agent_call"))
     ('ready', 'talking')
     """
-    states = list(definition.walk())
-    if any(state.id == "ready" for state in states):
-        return "ready"
-    for state in states:
+    states = {state.id: state for state in definition.walk()}
+    if name is not None and name not in states:
+        raise UnknownPhase(f"{definition.name} has no state '{shortened(name)}'{suggestion(name, list(states))}")
+    if name is not None or "ready" in states:
+        return name or "ready"
+    for state in states.values():
         if any(isinstance(action, Publish) and action.event.endswith(".ready") for action in state.enter):
             return state.id
     return None
+
+
+def rates_missing(traffic: Traffic) -> list[str]:
+    """What to tell whoever simulates a traffic whose faults are counts for exploring: they are no rates."""
+    return [
+        f"'{name}: {count:g}' is how many explore tries in a run, and no rate: write '{name}: 0.01' to simulate with"
+        for name, count in traffic.faults.items()
+        if count >= 1
+    ]
 
 
 @define

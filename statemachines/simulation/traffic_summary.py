@@ -1,4 +1,4 @@
-"""What became of many calls: how many came into which phase and when, what was waited for last, which faults there were.
+"""What became of many calls: how many reached which phase and when, what was waited for last, which faults there were.
 
 Kept in memory that does not grow with the number of calls (but for those alive at the same moment).
 """
@@ -7,15 +7,15 @@ from __future__ import annotations
 
 import csv
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from heapq import heappop, heappush
-from typing import Any, TextIO
+from typing import IO, Any
 
 from attrs import Factory, asdict, define, frozen
 
 from statemachines.language.definition import Definition
 from statemachines.language.traffic import FAULTS
-from statemachines.simulation.calls import Call
+from statemachines.simulation.calls import Call, CallRunner
 from statemachines.simulation.times import Times
 
 QUANTILES = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
@@ -131,18 +131,19 @@ class TrafficSummary:
 
 
 def summarise(
-    drawn: Drawn, calls: Iterable[Call], each: Callable[[Call], None], progress: Callable[[int], None]
+    drawn: Drawn, runner: CallRunner, each: Callable[[Call], None], progress: Callable[[int], None]
 ) -> TrafficSummary:
-    """Count calls, and hand each on. An interrupt (Ctrl-C) ends it early, with what there is."""
+    """Run the calls, count them, and hand each on. An interrupt (Ctrl-C) ends it early, with what there is."""
     summary = TrafficSummary(drawn)
     try:
-        for call in calls:
+        for call in runner.run(drawn.calls):
             summary.add(call)
             each(call)
             if call.number % _EVERY == 0:
                 progress(call.number)
     except KeyboardInterrupt:
         summary.interrupted = True
+    summary.published = runner.published
     return summary
 
 
@@ -160,7 +161,7 @@ def _most_first(counts: Mapping[str, int]) -> Iterator[tuple[str, int]]:
 class CallRows:
     """Writes a row of CSV for each call, as it is run."""
 
-    def __init__(self, file: TextIO, definition: Definition) -> None:
+    def __init__(self, file: IO[str], definition: Definition) -> None:
         self._states = [state.id for state in definition.walk()]
         self._write = csv.writer(file, lineterminator="\n").writerow
         names = ("call", "arrival_s", "phase", "ended", "last_dependency", "faults", "events", "timers")
