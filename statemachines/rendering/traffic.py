@@ -22,7 +22,7 @@ _MOST = 5
 _WORDS = {
     "ignored": "that nothing was waiting for",
     "deferred": "put off until a later phase",
-    "early": "for a call that was not registered yet, or not any more",
+    "early": "kept for a call that was not registered yet, or not any more",
     "expired": "of these that nobody was registered for in time",
     "unknown": "that nobody was there for, and that nothing waits for",
     "finished": "after the end",
@@ -70,8 +70,8 @@ def time_words(seconds: float) -> str:
 
 def _ran(found: TrafficSummary) -> str:
     return (
-        f"{_count(found.calls, 'call')} drawn with seed {found.drawn.seed}, in {time_words(found.span)} of virtual "
-        f"time, at most {found.at_once:,} at once. {_count(found.events, 'event')} came, "
+        f"{_count(found.calls, 'call')} drawn with seed {found.drawn.seed}, arriving within "
+        f"{time_words(found.span)}, at most {found.at_once:,} alive at once. {_count(found.events, 'event')} came, "
         f"{_count(found.timers, 'timer')} fired, {sum(found.published.values()):,} were published."
     )
 

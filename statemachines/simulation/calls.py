@@ -22,6 +22,7 @@ from statemachines.simulation.scenario import Registration
 from statemachines.simulation.simulator import Emit, Simulation
 from statemachines.table.step import CREATED, Step
 
+_READY = (".ready", ".established")
 _COUNTED = ("ignored", "deferred", "early", "expired", "unknown", "finished", "foreign", "refused")
 
 PATIENCE_S = 3600.0
@@ -35,7 +36,7 @@ class Call:
     """What became of a call. All times are seconds after its arrival, but ``arrival`` itself.
 
     :ivar phase: where it was last; None if it was never registered
-    :ivar ended: whether it is in a final state
+    :ivar ended: when it came into a final state, and stayed there; None if it did not
     :ivar reached: when it first was in each state, at rest
     :ivar last: the required dependencies that were the last to become ready before it was first in the phase asked for
     :ivar faults: what was lost, doubled and overtaken: which fault, and the type of the event
@@ -46,9 +47,8 @@ class Call:
 
     number: int
     arrival: float
-    over: float
     phase: str | None
-    ended: bool
+    ended: float | None
     reached: dict[str, float]
     last: tuple[str, ...]
     faults: tuple[tuple[str, str], ...]
@@ -72,7 +72,7 @@ def connection_of(number: int) -> str:
 
 
 def find_phase(definition: Definition, name: str | None = None) -> str | None:
-    """The phase whose time is asked for: the one named, else ``ready``, else the first that publishes a ``.ready``.
+    """The phase whose time is asked for: the one named, else ``ready``, else the first to publish its like.
 
     :raises UnknownPhase: the definition has no state of that name
 
@@ -86,7 +86,7 @@ def find_phase(definition: Definition, name: str | None = None) -> str | None:
     if name is not None or "ready" in states:
         return name or "ready"
     for state in states.values():
-        if any(isinstance(action, Publish) and action.event.endswith(".ready") for action in state.enter):
+        if any(isinstance(action, Publish) and action.event.endswith(_READY) for action in state.enter):
             return state.id
     return None
 
@@ -169,9 +169,8 @@ class CallRunner:
         return Call(
             drawn.number,
             drawn.arrival,
-            simulation.now,
             None if record is None else record.situation.phase,
-            record is not None and record.ended,
+            None if record is None or not record.ended else record.since,
             seen.reached,
             simulation.connections.layout.named(seen.last),
             tuple(drawn.faults),

@@ -46,7 +46,7 @@ class TrafficSummary:
     :ivar faults: by fault and event type
     :ivar counts: events that were ignored, early, expired, and so on
     :ivar published: by event type, what the connections published
-    :ivar span: seconds of virtual time, from the first moment to the last call's end
+    :ivar span: seconds of virtual time in which all these calls arrived
     :ivar at_once: the most calls that were alive at one moment
     """
 
@@ -74,11 +74,10 @@ class TrafficSummary:
         self.calls += 1
         self.events += call.events
         self.timers += call.timers
-        self.alive += not call.ended
         self.ended_in[NEVER if call.phase is None else call.phase] += 1
         for state, seconds in call.reached.items():
             self.reached[state].add(seconds)
-        if self.drawn.phase in call.reached:
+        if self.drawn.phase in call.reached and self.drawn.definition.dependencies:
             self.last[" and ".join(call.last)] += 1
         for fault in call.faults:
             self.faults[fault] += 1
@@ -87,12 +86,15 @@ class TrafficSummary:
         self._pass(call)
 
     def _pass(self, call: Call) -> None:
-        over = call.arrival + call.over
-        self.span = max(self.span, over)
+        """Count those that are alive at once: who has ended by the time that the next one arrives makes room."""
+        self.span = call.arrival
         while self._ends and self._ends[0] <= call.arrival:
             heappop(self._ends)
-        heappush(self._ends, over)
-        self.at_once = max(self.at_once, len(self._ends))
+        if call.ended is not None:
+            heappush(self._ends, call.arrival + call.ended)
+        elif call.phase is not None:
+            self.alive += 1
+        self.at_once = max(self.at_once, len(self._ends) + self.alive)
 
     def share(self, count: int) -> float:
         """A number of calls as a part of all."""
@@ -113,7 +115,7 @@ class TrafficSummary:
             "seed": self.drawn.seed,
             "interrupted": self.interrupted,
             "events": {"came": self.events, "timers": self.timers, "published": sum(self.published.values())},
-            "virtual_seconds": round(self.span, 6),
+            "arrived_in_s": round(self.span, 6),
             "at_once": self.at_once,
             "reached": {state: _told(times) for state, times in self.reached.items()},
             "ended_in": dict(_most_first(self.ended_in)),
@@ -164,7 +166,7 @@ class CallRows:
     def __init__(self, file: IO[str], definition: Definition) -> None:
         self._states = [state.id for state in definition.walk()]
         self._write = csv.writer(file, lineterminator="\n").writerow
-        names = ("call", "arrival_s", "phase", "ended", "last_dependency", "faults", "events", "timers")
+        names = ("call", "arrival_s", "phase", "ended_s", "last_dependency", "faults", "events", "timers")
         self._write([*names, *(f"{state}_s" for state in self._states)])
 
     def add(self, call: Call) -> None:
@@ -174,7 +176,7 @@ class CallRows:
                 call.connection,
                 call.arrival,
                 call.phase or "",
-                str(call.ended).lower(),
+                "" if call.ended is None else call.ended,
                 " ".join(call.last),
                 " ".join(f"{fault}:{event_type}" for fault, event_type in call.faults),
                 call.events,
