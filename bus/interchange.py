@@ -136,10 +136,13 @@ def _payload(event_type: str, data: Any) -> Any:
     if payload_class is None or not isinstance(data, dict):
         return data
     plain = _plain_types(payload_class)
+    for name, value in data.items():
+        if type(value) is not plain.get(name):
+            break
+    else:
+        return payload_class(**data)
     if not data.keys() <= plain.keys():
         return data
-    if all(type(value) is plain[name] for name, value in data.items()):
-        return payload_class(**data)
     try:
         return structure(data, payload_class)
     except Misfit:  # a field of another type than the class says: keep what was sent
