@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from itertools import chain, islice
 
 from bus.event import Event
 from statemachines.errors import Problem
@@ -10,6 +11,8 @@ from statemachines.simulation.event_lines import EventLine, read_event_lines
 from statemachines.simulation.scenario import Registration
 from statemachines.simulation.simulator import Simulation, Summary
 from statemachines.table.step import CREATED
+
+_BATCH = 500
 
 
 def run_events(
@@ -22,20 +25,21 @@ def run_events(
     """Run JSON lines of events, each at its time; to the last one, or to ``until`` if that is later.
 
     An event ``connection.created`` registers its connection. If the file has none, and the definition starts on none of
-    its events, every connection that occurs is registered at the start. Lines that are no events go to ``refused``.
+    its events, every connection that occurs is registered at the start: so the lines up to the first that registers
+    are kept, and those after it are run as they are read. Lines that are no events go to ``refused``.
     """
-    events: list[EventLine] = []
-    for read in read_event_lines(lines, path):
-        if isinstance(read, EventLine):
-            events.append(read)
-        else:
-            refused(read)
+    read = _events(lines, path, refused)
     starts_on = simulation.connections.starts_on
-    if not any(line.event.type == CREATED or starts_on(line.event) for line in events):
-        for connection_id in dict.fromkeys(line.event.connection_id for line in events):
+    first: list[EventLine] = []
+    for line in read:
+        first.append(line)
+        if line.event.type == CREATED or starts_on(line.event):
+            break
+    else:
+        for connection_id in dict.fromkeys(line.event.connection_id for line in first):
             if connection_id is not None:
                 simulation.register(connection_id)
-    for line in events:
+    for line in _in_batches(chain(first, read)):
         simulation.advance_to(line.at)
         if line.event.type == CREATED and line.event.connection_id is not None and not starts_on(line.event):
             simulation.register(line.event.connection_id, _registration(line.event))
@@ -44,6 +48,20 @@ def run_events(
     if until is not None:
         simulation.advance_to(until)
     return simulation.summary
+
+
+def _in_batches(lines: Iterator[EventLine]) -> Iterator[EventLine]:
+    """The same lines, read some at a time: to read and to run in turns, line by line, costs a fifth more."""
+    while batch := list(islice(lines, _BATCH)):
+        yield from batch
+
+
+def _events(lines: Iterable[str | bytes], path: str, refused: Callable[[Problem], None]) -> Iterator[EventLine]:
+    for read in read_event_lines(lines, path):
+        if isinstance(read, EventLine):
+            yield read
+        else:
+            refused(read)
 
 
 def _registration(event: Event) -> Registration:

@@ -10,7 +10,7 @@ from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from attrs import Factory, define, evolve, frozen
+from attrs import Factory, evolve, frozen
 
 from bus.causality import MAX_CAUSATION_DEPTH, caused_by
 from bus.errors import CausalityLoop, PhasebusError
@@ -31,6 +31,7 @@ from statemachines.connections.reaction import Reaction
 from statemachines.connections.state import ConnectionState, state_of
 from statemachines.connections.trace import Entry, EntryKind, entries_of
 from statemachines.language.definition import Definition
+from statemachines.simulation.expecting import judged
 from statemachines.simulation.scenario import (
     Expect,
     Mark,
@@ -42,12 +43,13 @@ from statemachines.simulation.scenario import (
     Terminate,
     Wait,
 )
+from statemachines.simulation.unheard import Unheard, unheard_of
 from statemachines.table.record import Record
 from statemachines.table.step import Step, Steps
-from statemachines.table.table import Outcome
 
 _LONG_CHAIN = MAX_CAUSATION_DEPTH // 2
 """Half of the longest chain of causes: below it no event can be one too many."""
+_MOST_UNHEARD = 100_000
 
 Emit = Callable[[Entry], None]
 Watch = Callable[[Step], None]
@@ -58,7 +60,7 @@ class Summary:
     """What there was at the end. ``connections`` holds every connection, forgotten ones as last seen."""
 
     connections: Mapping[str, ConnectionState] = Factory(dict)
-    published: Mapping[str, int] = Factory(dict)
+    published: Counter[str] = Factory(Counter)
     failed_expectations: int = 0
 
     def to_dict(self) -> dict[str, Any]:
@@ -76,22 +78,6 @@ class Summary:
             "published": dict(self.published),
             "failed_expectations": self.failed_expectations,
         }
-
-
-@define
-class _Unheard:
-    """What follows from an outcome, if it is only to be counted: nobody hears it and nothing comes back.
-
-    :ivar outcome: whose it is, kept so that no other takes its place in memory
-    :ivar heard: it has to be carried out after all
-    :ivar times: how often it was counted
-    """
-
-    outcome: Outcome
-    heard: bool
-    published: tuple[str, ...] = ()
-    called: tuple[str, ...] = ()
-    times: int = 0
 
 
 class Simulation:
@@ -118,7 +104,7 @@ class Simulation:
         """Every connection there was, as last seen."""
         self._counted: Counter[str] = Counter()
         self._failed_expectations = 0
-        self._unheard: dict[tuple[int, bool], _Unheard] = {}
+        self._unheard: dict[tuple[int, bool], Unheard] = {}
         self._coming_back: deque[Event] = deque()
         self._published: defaultdict[str | None, list[str]] = defaultdict(list)
         self._called: defaultdict[str, list[str]] = defaultdict(list)
@@ -142,13 +128,13 @@ class Simulation:
         states = {connection_id: state_of(record, layout) for connection_id, record in self._seen.items()}
         return Summary(states, self.published(), self._failed_expectations)
 
-    def published(self) -> dict[str, int]:
+    def published(self) -> Counter[str]:
         """How many events of each type were published by now."""
         counted = Counter(self._counted)
         for unheard in self._unheard.values():
             for event_type in unheard.published:
                 counted[event_type] += unheard.times
-        return dict(counted)
+        return counted
 
     def state(self, connection_id: str) -> ConnectionState | None:
         """A connection as last seen, forgotten or not; None if it was never registered."""
@@ -213,33 +199,13 @@ class Simulation:
 
     def expect(self, expected: Expect) -> bool:
         """Judge what a scenario expects; returns whether it holds."""
-        details: dict[str, Any] = {}
-        state = self.state(expected.connection)
-        if expected.phase is not None:
-            found = state.phase if state else None
-            inside = state is not None and expected.phase in (state.phase, *state.configuration)
-            details["phase"] = _judged(expected.phase, found, inside)
-        if expected.configuration is not None:
-            configuration = list(state.configuration) if state else None
-            details["configuration"] = _judged(list(expected.configuration), configuration)
-        if expected.dependencies is not None:
-            statuses = {name: state.dependencies.get(name) if state else None for name in expected.dependencies}
-            details["dependencies"] = _judged(dict(expected.dependencies), statuses)
-        published = self._published.get(expected.connection, [])
-        called = self._called.get(expected.connection, [])
-        for name, wanted, happened in (
-            ("published", expected.published, published),
-            ("called", expected.called, called),
-        ):
-            if wanted:
-                details[name] = _judged(list(wanted), happened, _is_subsequence(wanted, happened))
-        for name, unwanted, happened in (
-            ("not_published", expected.not_published, published),
-            ("not_called", expected.not_called, called),
-        ):
-            if unwanted:
-                found_unwanted = [one for one in unwanted if one in happened]
-                details[name] = _judged(list(unwanted), found_unwanted, not found_unwanted)
+        connection_id = expected.connection
+        details = judged(
+            expected,
+            self.state(connection_id),
+            self._published.get(connection_id, []),
+            self._called.get(connection_id, []),
+        )
         ok = all(part["ok"] for part in details.values())
         self._failed_expectations += not ok
         self._say(expected.connection, "expect", ok=ok, **details)
@@ -284,11 +250,11 @@ class Simulation:
         """Count what follows from a reaction, if none of it is heard; False if it has to be carried out."""
         if step.event.causation_depth >= _LONG_CHAIN:
             return False
-        created = reaction.kind == "registered" and reaction.event is not received
-        key = (id(step.outcome), created)
+        key = (id(step.outcome), reaction.kind == "registered" and reaction.event is not received)
         unheard = self._unheard.get(key)
         if unheard is None:
-            unheard = self._unheard[key] = self._what_follows(step.outcome, consequences(reaction, received))
+            unheard = unheard_of(step.outcome, consequences(reaction, received), self.connections.names)
+            self._remember(key, unheard)
         if unheard.heard:
             return False
         unheard.times += 1
@@ -299,25 +265,13 @@ class Simulation:
             self._called[connection_id] += unheard.called
         return True
 
-    def _what_follows(self, outcome: Outcome, found: list[Consequence]) -> _Unheard:
-        published, called = [], []
-        for consequence in found:
-            match consequence:
-                case Publication(event_type=event_type):
-                    if self.connections.names(event_type):
-                        return _Unheard(outcome, heard=True)
-                    published.append(event_type)
-                case News(event=event, own_registration=True):
-                    published.append(event.type)
-                case HookCall(name=name):
-                    called.append(name)
-                case InvokeCall():
-                    pass
-                case _:
-                    return _Unheard(outcome, heard=True)
-        for event_type in published:
+    def _remember(self, key: tuple[int, bool], unheard: Unheard) -> None:
+        if len(self._unheard) >= _MOST_UNHEARD:
+            self._counted = self.published()
+            self._unheard.clear()
+        self._unheard[key] = unheard
+        for event_type in unheard.published:
             self._counted[event_type] += 0  # which keeps the order in which they were first published
-        return _Unheard(outcome, False, tuple(published), tuple(called))
 
     def _carry_out(self, consequence: Consequence) -> None:
         match consequence:
@@ -391,12 +345,3 @@ def _event(published: Publish, now: float) -> Event:
         tenant_id=published.tenant_id,
         timestamp=now,
     )
-
-
-def _judged(expected: Any, found: Any, ok: bool | None = None) -> Mapping[str, Any]:
-    return {"ok": expected == found if ok is None else ok, "expected": expected, "found": found}
-
-
-def _is_subsequence(wanted: Iterable[str], happened: Iterable[str]) -> bool:
-    remaining = iter(happened)
-    return all(one in remaining for one in wanted)
