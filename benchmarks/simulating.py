@@ -1,8 +1,8 @@
 """Simulating, from a recording and from traffic, with no line for each event: what a virtual event costs.
 
-A virtual event is one that comes, a timer that fires, or an event that a connection publishes. Beside it, in one run: the
-same with everything told, a line for each event; and only the connections, given the same events ready made, which is
-what no simulation can do without.
+A virtual event is one that comes, a timer that fires, or an event that a connection publishes. Beside it, in one run:
+the same with everything told, a line for each event; and only the connections, given the same events ready made, which
+is what no simulation can do without.
 """
 
 from __future__ import annotations

@@ -172,3 +172,29 @@ def test_a_summary_alone_says_the_same_at_the_end(phasebus: Command) -> None:
     text = phasebus("simulate", "whatsapp_call", "happy_call", "--summary").out
     assert "+0." not in text
     assert "connection.ready ×1" in text
+
+
+PAGE = (Path(__file__).parent.parent / "docs/traffic.md").read_text(encoding="utf-8")
+
+
+def test_the_page_shows_what_is_printed(phasebus: Command) -> None:
+    done = phasebus("simulate", "whatsapp_call", "--traffic", "busy_hour", "--calls", 2000, width=110)
+    printed = "\n".join(line.rstrip() for line in done.out.splitlines())
+    assert f"```\n{printed}\n```" in PAGE
+
+
+def test_the_file_on_the_page_is_traffic() -> None:
+    text = PAGE.partition("```yaml\n")[2].partition("```")[0]
+    traffic = read_traffic(text, "docs/traffic.md", load_definition("whatsapp_call"))
+    assert set(traffic.faults) == {"lose", "duplicate", "reorder"}
+
+
+def test_the_page_names_every_option_and_column(phasebus: Command, tmp_path: Path) -> None:
+    for option in ("--csv", "--picture", "--call ", "--seed", "--phase", "--json", "--until", "--summary"):
+        assert option in PAGE
+    path = tmp_path / "calls.csv"
+    phasebus("simulate", "whatsapp_call", "--traffic", "busy_hour", "--calls", 2, "--csv", path)
+    columns = path.read_text().partition("\n")[0].split(",")
+    assert [name for name in columns if f"`{name}`" not in PAGE and not name.endswith("_s")] == []
+    (summary,) = phasebus(*DRAW, "--json").lines
+    assert [key for key in summary if key not in ("kind", "definition", "asked") and f"`{key}`" not in PAGE] == []

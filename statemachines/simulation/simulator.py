@@ -242,7 +242,10 @@ class Simulation:
                 if self._watch is not None:
                     self._watch(step)
                 self._seen[step.after.identity.connection_id] = step.after
-                if not step.ignored and not (self._emit is None and self._is_only_counted(reaction, step, received)):
+                outcome = step.outcome
+                if not (outcome.moved or outcome.has_effects or step.before is None):
+                    continue  # nothing follows from it
+                if self._emit is not None or not self._is_only_counted(reaction, step, received):
                     for consequence in consequences(reaction, received):
                         self._carry_out(consequence)
 
