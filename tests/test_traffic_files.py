@@ -117,3 +117,14 @@ def test_traffic_without_a_definition_beside_it_is_told_of(tmp_path: Path) -> No
     file.write_text("sources: {phone: [call.accepted]}\n")
     (problem,) = validate_paths([file]).problems
     assert "is checked with its definition" in problem.message
+
+
+def test_traffic_is_checked_with_the_definitions_in_its_folder(tmp_path: Path) -> None:
+    gate = "name: gate\ndependencies: {media: media.connected}\nstates: {open: {final: true, initial: true}}\n"
+    (tmp_path / "gate.yaml").write_text(gate)
+    (tmp_path / "other.yaml").write_text(gate.replace("name: gate", "name: other").replace("media: ", "medium: "))
+    file = tmp_path / "calls.traffic.yaml"
+    file.write_text("sources: {phone: [call.accepted]}\nconnections: {dependencies: [media]}\n")
+    assert "other declares no dependency 'media'" in str([p.message for p in validate_paths([file]).problems])
+    file.write_text(f"definition: gate\n{file.read_text()}")
+    assert validate_paths([file]).problems == ()
