@@ -12,7 +12,7 @@ import signal
 import stat
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from typing import IO, TYPE_CHECKING, Any
 
 import click
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from statemachines.rendering.timeline import Timeline
 
 _DEFINITION = click.argument("definition", metavar="DEFINITION")
+_CALLS = 1000
 _EVENTS_HELP = "JSON lines of events: a file, or - for standard input."
 
 
@@ -254,7 +255,21 @@ def schema(kind: str) -> int:
 @click.argument("scenario", required=False, metavar="[SCENARIO]")
 @click.option("--events", type=click.Path(exists=True, dir_okay=False, allow_dash=True), help=_EVENTS_HELP)
 @click.option("--until", metavar="DURATION", help="Go on until this virtual time, as in 60s, so that timers fire.")
+@click.option(
+    "--traffic", metavar="FILE", help="Draw calls from this traffic file, or from one that ships, by its name."
+)
+@click.option("--calls", type=click.IntRange(1), help="So many calls of --traffic.  [default: 1000]")
+@click.option(
+    "--seed", type=click.IntRange(0, 2**63 - 1), help="Another seed draws other calls of --traffic.  [default: 1]"
+)
+@click.option("--phase", help="The phase whose times --traffic shows.  [default: ready, or what publishes its like]")
+@click.option("--csv", type=click.Path(dir_okay=False, writable=True), help="Write a row for each call of --traffic.")
+@click.option("--picture", type=click.Path(dir_okay=False, writable=True), help="Draw the times of --traffic as SVG.")
+@click.option(
+    "--call", type=click.IntRange(1), metavar="NUMBER", help="Show only this call of --traffic, step by step."
+)
 @click.option("--interactive", is_flag=True, help="Play it step by step, from the start or the end of SCENARIO.")
+@click.option("--summary", "brief", is_flag=True, help="No line for each event, only the summary: much faster.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line, the summary last.")
 @click.option("--payloads", is_flag=True, help="Show personal data in payloads too.")
 def simulate(
@@ -263,24 +278,42 @@ def simulate(
     events: str | None,
     until: str | None,
     interactive: bool,
+    brief: bool,
     as_json: bool,
     payloads: bool,
+    traffic: str | None,
+    **drawn: Any,
 ) -> int:
     """Run a scenario, or recorded events, on a virtual clock: minutes pass in no time.
 
     SCENARIO is a path, or the name of an example in the definition, or of a scenario that lies beside it. Status 1 if
     an expectation fails.
 
+    --traffic draws many calls from a file that says who sends what, and how late: how many reach which phase, how long
+    that takes, what was waited for last. The same seed draws the same calls. Ctrl-C shows what there is by then.
+
     \b
     phasebus simulate whatsapp_call happy_call
     phasebus simulate my_call.yaml incident.scenario.yaml --json
     phasebus simulate my_call.yaml --events recording.jsonl --until 60s
     phasebus simulate whatsapp_call --interactive
+    phasebus simulate whatsapp_call --traffic busy_hour --calls 10000 --picture ready.svg
+    phasebus simulate whatsapp_call --traffic busy_hour --call 17
     """
     if interactive:
-        if as_json or events is not None or until is not None:
-            raise click.UsageError("--interactive goes with none of --json, --events and --until.")
+        if as_json or brief or events is not None or until is not None or traffic is not None:
+            raise click.UsageError(
+                "--interactive goes with none of --json, --summary, --events, --until and --traffic."
+            )
         return _play(definition, scenario, payloads)
+    if traffic is not None:
+        if scenario is not None or events is not None:
+            raise click.UsageError("Give a SCENARIO, --events or --traffic, and only one of them.")
+        end = None if until is None else _duration("--until", until)
+        return _draw(definition, traffic, until=end, as_json=as_json, payloads=payloads, **drawn)
+    for name, value in drawn.items():
+        if value is not None:
+            raise click.UsageError(f"--{name} goes with --traffic.")
     from statemachines.simulation.library import open_scenario, scenario_names
     from statemachines.simulation.recording import run_events
     from statemachines.simulation.simulator import Simulation, run_scenario
@@ -289,11 +322,12 @@ def simulate(
     if (scenario is None) == (events is None):
         known = ", ".join(scenario_names(definition, loaded))
         hint = f" {definition} comes with the scenarios {known}." if known else ""
-        raise click.UsageError(f"Give a SCENARIO or --events, and not both.{hint}")
+        raise click.UsageError(f"Give a SCENARIO, --events or --traffic, and only one of them.{hint}")
     end = None if until is None else _duration("--until", until)
-    # The output asks the simulation what is awaited, and the simulation tells the output what happens.
-    simulation = Simulation(loaded, lambda entry: output.add(entry))  # noqa: PLW0108
+    simulation = Simulation(loaded)
     output = _output(as_json, payloads, simulation.awaited)
+    if not brief:
+        simulation.tell(output.add)
     problems: list[str] = []
     if scenario is not None:
         summary = run_scenario(simulation, open_scenario(definition, loaded, scenario), end)
@@ -305,6 +339,64 @@ def simulate(
     for problem in problems:
         click.echo(problem, err=True)
     return 1 if summary.failed_expectations or _errors(problems) else 0
+
+
+def _draw(
+    definition: str,
+    traffic: str,
+    *,
+    calls: int | None,
+    seed: int | None,
+    phase: str | None,
+    until: float | None,
+    csv: str | None,
+    picture: str | None,
+    call: int | None,
+    as_json: bool,
+    payloads: bool,
+) -> int:
+    """Draw calls from a traffic file, and say what became of them; status 130 if that was interrupted."""
+    from statemachines.language.traffic import find_traffic, load_traffic
+    from statemachines.simulation.calls import CallRunner, find_phase, rates_missing
+    from statemachines.simulation.traffic_summary import CallRows, Drawn, summarise
+
+    loaded = _load(definition)
+    file = find_traffic(definition, traffic)
+    sent = load_traffic(file, loaded)
+    drawn = Drawn(loaded, calls or _CALLS, 1 if seed is None else seed, find_phase(loaded, phase))
+    runner = CallRunner(loaded, sent, drawn.seed, drawn.phase, until)
+    for warning in rates_missing(sent):
+        click.echo(f"{file}: warning: {warning}", err=True)
+    if call is not None:
+        if csv is not None or picture is not None or calls is not None:
+            raise click.UsageError("--call shows one call, and goes with none of --calls, --csv and --picture.")
+        output = _output(as_json, payloads, runner.simulation.awaited)
+        runner.tell(call, output.add)
+        output.close(runner.simulation.summary.to_dict())
+        return 0
+    with ExitStack() as files, _progress("simulating") as status:
+        rows = (
+            None if csv is None else CallRows(files.enter_context(click.open_file(csv, "w", encoding="utf-8")), loaded)
+        )
+        say = _nothing if status is None else _calls_so_far(status, drawn.calls)
+        summary = summarise(drawn, runner, _nothing if rows is None else rows.add, say)
+    if picture is not None:
+        from statemachines.rendering.traffic_picture import render_traffic_picture
+
+        with click.open_file(picture, "w", encoding="utf-8") as target:
+            target.write(render_traffic_picture(summary))
+    if as_json:
+        click.echo(json.dumps(summary.to_dict()))
+    else:
+        from statemachines.rendering.traffic import TrafficReport
+
+        _console().print(TrafficReport(summary))
+    return 130 if summary.interrupted else 0
+
+
+def _calls_so_far(status: Callable[[str], None], calls: int) -> Callable[[int], None]:
+    """How far drawing calls is, in words."""
+    return lambda done: status(f"{done:,} of {calls:,} calls (Ctrl-C: show what there is)")
 
 
 def _play(definition: str, scenario: str | None, payloads: bool) -> int:
@@ -358,9 +450,7 @@ def _scripted(say: Callable[[str], None]) -> Iterator[str]:
 
 @cli.command(short_help="Try every order of events, and judge the properties.")
 @click.argument("definitions", nargs=-1, required=True, metavar="DEFINITION...")
-@click.option(
-    "--traffic", type=click.Path(exists=True, dir_okay=False), help="Try only what the sources of this file send."
-)
+@click.option("--traffic", metavar="FILE", help="Try only what the sources of this file send.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object, nothing else on standard output.")
 @click.option(
     "--scenarios",
@@ -397,9 +487,9 @@ def explore(
     bounds = Bounds(cases, _duration("--time", longest))
     sent = None
     if traffic is not None:
-        from statemachines.language.traffic import load_traffic
+        from statemachines.language.traffic import find_traffic, load_traffic
 
-        sent = load_traffic(traffic, loaded[0])
+        sent = load_traffic(find_traffic(definitions[0], traffic), loaded[0])
     with _progress("exploring") as status:
         progress = None if status is None else _so_far(status)
         if len(loaded) == 1:
@@ -507,7 +597,7 @@ def reduce(definition: str, events: str, until: str, output: str | None, longest
 
     from statemachines.errors import ExpressionError
     from statemachines.language.library import called_from
-    from statemachines.simulation.recording import read_recording
+    from statemachines.simulation.recording import recorded
     from statemachines.simulation.reduction import reduce_recording
     from statemachines.simulation.until import Until
 
@@ -519,7 +609,7 @@ def reduce(definition: str, events: str, until: str, output: str | None, longest
     seconds = _duration("--time", longest)
     problems: list[str] = []
     with click.open_file(events, "rb") as lines:
-        recording = read_recording(lines, _shown(events), lambda problem: problems.append(str(problem)))
+        recording = list(recorded(lines, _shown(events), lambda problem: problems.append(str(problem))))
     for problem in problems:
         click.echo(problem, err=True)
     with _progress("reducing") as status:

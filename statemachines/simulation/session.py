@@ -52,7 +52,7 @@ class PlayedSimulation:
     @property
     def state(self) -> ConnectionState | None:
         """The connection as last seen, forgotten or not."""
-        return self._simulation.summary.connections.get(self.connection)
+        return self._simulation.state(self.connection)
 
     def awaited(self, connection_id: str) -> list[str]:
         """The required dependencies that a living connection still waits for."""
@@ -88,7 +88,7 @@ class PlayedSimulation:
         if not self._taken:
             return False
         self._taken.pop()
-        self._simulation = self._replayed(lambda entry: None)
+        self._simulation = self._replayed(None)
         self._simulation.tell(self._emit)
         return True
 
@@ -107,7 +107,7 @@ class PlayedSimulation:
         )
         path.write_text(scenario_text(scenario), encoding="utf-8")
 
-    def _replayed(self, emit: Callable[[Entry], None]) -> Simulation:
+    def _replayed(self, emit: Callable[[Entry], None] | None) -> Simulation:
         simulation = Simulation(self.definition, emit, steps=self._steps)
         run_scenario(simulation, self._begin)
         for step in self._taken:
