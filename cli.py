@@ -64,6 +64,7 @@ def cli() -> None:
     phasebus show whatsapp_call                     look at a definition that ships with phasebus
     phasebus simulate whatsapp_call happy_call      run one of its scenarios on a virtual clock
     phasebus explore whatsapp_call                  try every order of events
+    phasebus diff old.yaml new.yaml                 may this go live: what becomes of the calls that live?
     phasebus test whatsapp_call                     run them all as tests
     phasebus validate calls/my_call.yaml            check one of your own
     phasebus run my_call.yaml < events.jsonl        run it live: events in, lifecycle events out
@@ -403,6 +404,110 @@ def _so_far(status: Callable[[str], None]) -> Callable[[int, int, int], None]:
     return lambda found, tried, moves: status(
         f"{found:,} cases found, {found - tried:,} still to try, {moves:,} moves tried (Ctrl-C: show what there is)"
     )
+
+
+@cli.command(short_help="Compare two versions of a definition: is it safe to deploy?")
+@click.argument("old", metavar="OLD")
+@click.argument("new", metavar="NEW")
+@click.option(
+    "--connections",
+    type=click.Path(exists=True, dir_okay=False, allow_dash=True),
+    help="JSON lines of the connections that live: a file, or - for standard input.",
+)
+@click.option("--strict", is_flag=True, help="Changed and undecided are a failure too.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object, nothing else on standard output.")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["tree", "dot", "svg", "png"]),
+    default="tree",
+    show_default=True,
+    help="tree says and decides; the others only draw both versions as one picture.",
+)
+@click.option("-o", "--output", type=click.Path(dir_okay=False, writable=True), help="Write to this file instead.")
+@click.option(
+    "--scenarios",
+    metavar="DIR",
+    type=click.Path(file_okay=False),
+    help="Write the events that tell them apart there, as scenarios that hold with OLD.",
+)
+@click.option("--cases", default=1_000_000, show_default=True, type=click.IntRange(1), help="Stop at so many cases.")
+@click.option("--time", "longest", default="30s", show_default=True, metavar="DURATION", help="Stop after that long.")
+def diff(
+    old: str,
+    new: str,
+    connections: str | None,
+    strict: bool,
+    as_json: bool,
+    form: str,
+    output: str | None,
+    scenarios: str | None,
+    cases: int,
+    longest: str,
+) -> int:
+    """Compare two versions of a definition: what changed, and what becomes of the connections that live.
+
+    For each configuration that a connection of OLD can be in it is decided whether its future is the same with NEW,
+    changed (with the shortest events that tell them apart), or whether it is gone: NEW has no place for it. Status 1 if
+    one would be gone, of those in --connections if they are given.
+
+    \b
+    phasebus diff live/my_call.yaml my_call.yaml
+    phasebus diff live/my_call.yaml my_call.yaml --connections alive.jsonl --strict
+    phasebus diff live/my_call.yaml my_call.yaml --format svg -o changes.svg
+    """
+    before, after = _load(old), _load(new)
+    if form != "tree":
+        if as_json or strict or connections is not None or scenarios is not None:
+            raise click.UsageError(f"--format {form} only draws: it goes with none of --json, --connections, ….")
+        return _draw_both(before, after, form, output)
+    from statemachines.comparison import compare, read_living
+    from statemachines.exploration import Bounds
+    from statemachines.rendering.comparison import ComparisonReport, comparison_data
+    from statemachines.table.layout import Layout
+
+    bounds = Bounds(cases, _duration("--time", longest))
+    living = None
+    if connections is not None:
+        with click.open_file(connections, "rb") as lines:
+            living = read_living(lines, _shown(connections), Layout(before))
+    with _progress("comparing") as status:
+        found = compare(before, after, living, bounds, None if status is None else _so_far(status))
+    with click.open_file(output or "-", "w", encoding="utf-8") as file:
+        if as_json:
+            click.echo(json.dumps(comparison_data(found, before, after)), file=file)
+        else:
+            _console(file if output else None).print(ComparisonReport(found, before, after))
+    if scenarios is not None:
+        from pathlib import Path
+
+        from statemachines.comparison.scenarios import scenarios_of
+        from statemachines.exploration.scenarios import write
+
+        for path in write(scenarios_of(found), Path(scenarios)):
+            click.echo(f"wrote {path}", err=True)
+    verdicts = found.verdicts()
+    return 1 if verdicts["gone"] or (strict and (verdicts["changed"] or verdicts["undecided"])) else 0
+
+
+def _draw_both(before: Definition, after: Definition, form: str, output: str | None) -> int:
+    from statemachines.comparison import changes
+    from statemachines.rendering.changes import marked
+    from statemachines.rendering.dot import render_dot
+
+    if form == "png" and output is None and sys.stdout.isatty():
+        raise click.UsageError("A PNG is nothing for a terminal: name a file with -o.")
+    both, marks = marked(before, after, tuple(changes(before, after)))
+    drawn = render_dot(both, marks=marks)
+    if form != "dot":
+        from statemachines.rendering.pictures import draw
+
+        picture = draw(drawn, "svg" if form == "svg" else "png")
+    else:
+        picture = drawn.encode()
+    with click.open_file(output or "-", "wb") as target:
+        target.write(picture)
+    return 0
 
 
 @cli.command(short_help="Run scenarios as tests.")

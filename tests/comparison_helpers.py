@@ -180,5 +180,3 @@ def lives(driver: Driver, stimuli: list[Stimulus], depth: int, most: int) -> lis
                 seen[after.key] = after
                 waiting.append((after, far + 1))
     return list(seen.values())
-
-

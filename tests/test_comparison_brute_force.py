@@ -114,7 +114,7 @@ def test_a_definition_written_otherwise_is_the_same_everywhere(definition: Defin
 
 
 def rewritten(definition: Definition) -> Definition:
-    """The same with its guards written so that only their truth is the same, and its facts declared in another order."""
+    """The same, with guards of other words and the same truth, and its facts declared in another order."""
 
     def doubled(guard: Expression | None) -> Expression | None:
         return None if guard is None else parse_expression(f"not (not ({guard.text}))")
@@ -134,5 +134,5 @@ def rewritten(definition: Definition) -> Definition:
     return evolve(
         definition,
         states=states(definition.states),
-        dependencies=dict(reversed(definition.dependencies.items())),
+        dependencies=dict(reversed(list(definition.dependencies.items()))),
     )

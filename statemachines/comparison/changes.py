@@ -187,6 +187,14 @@ def _pairs(
                 yield number, found
 
 
+def inside_of(change: Change) -> Iterator[Change]:
+    """All that a state holds itself that came or went, as changes of the same kind."""
+    if change.new is None:
+        yield from _inside(change.old, State(change.state))
+    else:
+        yield from _inside(State(change.state), change.new)
+
+
 # -- both in one chart, for a picture --
 
 
@@ -194,8 +202,8 @@ def _pairs(
 class Merged:
     """The new definition with all of the old one that went, and which parts came, went or changed.
 
-    ``transitions`` are marked by identity: the same words may stand in two states. A changed one stands in its new form;
-    ``was`` has the old one.
+    ``transitions`` are marked by identity: the same words may stand in two states. A changed one stands in its new
+    form; ``was`` has the old one.
     """
 
     definition: Definition
@@ -222,22 +230,21 @@ def merged(old: Definition, new: Definition) -> Merged:
             transitions[id(part)] = change.kind
             if change.kind == "changed":
                 was[id(part)] = change.old
-            if change.kind == "removed":
-                gone.setdefault(change.state, []).append(change)
         else:
             marks.setdefault(change.state, "changed")
+        if change.kind == "removed":
+            gone.setdefault(change.state, []).append(change)
     _mark_whole_states(found, transitions)
     lost = {change.state: change.old for change in found if change.what == "state" and change.kind == "removed"}
     here = {state.id for state in new.walk()}
-    parents = old.parents()
-    inner = {name for name in lost if parents[name] in lost}
     at: dict[str | None, list[State]] = {}
     for name, state in lost.items():
-        if name not in inner:
-            around = parents[name]
+        around = old.parents()[name]
+        if around not in lost:
             at.setdefault(around if around in here else None, []).append(_only_lost(state, lost))
-    states = (*(_with_gone(state, gone, at) for state in new.states), *at.get(None, ()))
-    return Merged(evolve(new, states=tuple(states)), marks, transitions, was)
+    order = {name: place for place, name in enumerate(_in_both_orders([s.id for s in old.walk()], list(new.parents())))}
+    joined = _Joining(gone, at, order)
+    return Merged(evolve(new, states=joined.states(None, new.states)), marks, transitions, was)
 
 
 def _mark_whole_states(found: Sequence[Change], transitions: dict[int, Kind]) -> None:
@@ -252,14 +259,30 @@ def _mark_whole_states(found: Sequence[Change], transitions: dict[int, Kind]) ->
 def _only_lost(state: State, lost: Mapping[str, State]) -> State:
     """A state that went, without states inside it that stand elsewhere now."""
     inside = tuple(_only_lost(child, lost) for child in state.states if child.id in lost)
-    return evolve(state, states=inside, initial=False, history=state.history if inside else ())
+    return evolve(state, states=inside, initial=False)
 
 
-def _with_gone(state: State, gone: Mapping[str, Sequence[Change]], at: Mapping[str | None, Sequence[State]]) -> State:
-    lost = gone.get(state.id, ())
-    return evolve(
-        state,
-        transitions=(*state.transitions, *(one.old for one in lost if one.what == "transition")),
-        after=(*state.after, *(one.old for one in lost if one.what == "timer")),
-        states=(*(_with_gone(child, gone, at) for child in state.states), *at.get(state.id, ())),
-    )
+@frozen
+class _Joining:
+    """Puts what went back where it was."""
+
+    gone: Mapping[str, Sequence[Change]]
+    at: Mapping[str | None, Sequence[State]]
+    order: Mapping[str, int]
+
+    def states(self, around: str | None, inside: Sequence[State]) -> tuple[State, ...]:
+        """The states inside another, with those that went."""
+        both = [*(self._state(state) for state in inside), *self.at.get(around, ())]
+        return tuple(sorted(both, key=lambda state: self.order[state.id]))
+
+    def _state(self, state: State) -> State:
+        def lost(what: What) -> list[Any]:
+            return [one.old for one in self.gone.get(state.id, ()) if one.what == what]
+
+        return evolve(
+            state,
+            transitions=(*state.transitions, *lost("transition")),
+            after=(*state.after, *lost("timer")),
+            history=(*state.history, *lost("history")),
+            states=self.states(state.id, state.states),
+        )

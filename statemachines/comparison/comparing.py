@@ -49,9 +49,9 @@ def compare(
     bounds = bounds or Bounds()
     limits = Limits(bounds.cases, None if bounds.seconds is None else began + bounds.seconds, progress)
     found = list(changes(old, new))
-    return _Comparing(
-        Steps(evolve(old, properties={})), Steps(evolve(new, properties={})), list(living or ()), limits
-    ).all(old, new, found, judges=living is not None, began=began)
+    return _Comparing(Steps(old), Steps(new), list(living or ()), limits).all(
+        old, new, found, judges=living is not None, began=began
+    )
 
 
 @define(eq=False)
@@ -91,9 +91,7 @@ class _Comparing:
     limits: Limits
     deployments: list[Deployment] = field(factory=list)
 
-    def all(
-        self, old: Definition, new: Definition, found: list[Change], *, judges: bool, began: float
-    ) -> Comparison:
+    def all(self, old: Definition, new: Definition, found: list[Change], *, judges: bool, began: float) -> Comparison:
         usual = Registration(self.old.layout.required_by_default)
         groups: dict[Registration, list[Living]] = {usual: []}
         for one in self.living:
@@ -129,9 +127,7 @@ class _Comparing:
 
     # -- the connections that there can be --
 
-    def _deploy(
-        self, registration: Registration, group: list[Living], fates: dict[int, ConnectionFate]
-    ) -> Deployment:
+    def _deploy(self, registration: Registration, group: list[Living], fates: dict[int, ConnectionFate]) -> Deployment:
         alive = [renamed(one, self.old, self.new) for one in group if not one.ended]
         deployment = Deployment(self.old, self.new, registration, values_of(alive, self.old.layout), alike=self.is_same)
         deployment.explore(self.limits)
@@ -173,9 +169,7 @@ class _Comparing:
         certain = deployment.graph.complete or self.is_same
         for states, told in found.items():
             situation = self.old.table.situation(states)
-            yield ConfigurationFate(
-                situation.configuration, situation.phase, told.fate(deployment, certain=certain)
-            )
+            yield ConfigurationFate(situation.configuration, situation.phase, told.fate(deployment, certain=certain))
 
     # -- new connections --
 
@@ -210,7 +204,8 @@ def _warnings(old: Definition, new: Definition, found: Sequence[Change]) -> Iter
     changed = [change for change in found if change.name != "version" and change.what != "property"]
     if changed and new.version <= old.version:
         raised = f"write version: {old.version + 1}"
-        yield f"the definition changed, and its version did not rise ({old.version} before, {new.version} now): {raised}"
+        versions = f"{old.version} before, {new.version} now"
+        yield f"the definition changed, and its version did not rise ({versions}): {raised}"
     if old.name != new.name:
         yield f"the name was '{old.name}' and is '{new.name}': connections are kept by the name of their definition"
     for name in old.keys.keys() - new.keys.keys():

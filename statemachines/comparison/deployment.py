@@ -12,7 +12,7 @@ from typing import Any
 
 from attrs import frozen
 
-from statemachines.comparison.pairs import Move, Pairs
+from statemachines.comparison.pairs import Move, Pairs, Shades
 from statemachines.comparison.result import Difference, Verdict
 from statemachines.comparison.watching import Sights, WatchedCases, WatchedMoves, WatchedRelevance
 from statemachines.comparison.ways import tell_difference
@@ -84,9 +84,17 @@ class Deployment:
         theirs = self.carrier.required(required) if anew is None else anew
         mine, other = WatchedRelevance(old.layout, required), WatchedRelevance(new.layout, theirs)
         mine.serve(other)
-        found = alphabet([(old, mine), (new, other)], _candidates((mine, other), values))
-        symbols = [*found.symbols, *_nobodys(old, new)]
-        self.notes = [f"{event_type} has more payloads than were tried" for event_type in found.cut]
+        values = list(values)
+        unwatched = mine.unwatched()
+        acting = alphabet([(old, unwatched), (new, other.unwatched())], _candidates((mine, other), values))
+        told = alphabet([(old, mine), (new, other)], _candidates((mine, other), values))
+        base = [*acting.symbols, *_nobodys(old, new)]
+        symbols = [*base, *told.symbols]
+        by_type: dict[str, list[int]] = {}
+        for label, symbol in enumerate(told.symbols, start=len(base)):
+            by_type.setdefault(symbol.type, []).append(label)
+        shades = Shades(len(base), by_type, mine.shaded() | other.shaded())
+        self.notes = [f"{event_type} has more payloads than were tried" for event_type in (*acting.cut, *told.cut)]
         shared, states = Shared(), list[int]()
         seen: Part[Sights] = shared.packing.part("sights", (), SIGHTS_BITS)
         timeouts = dict(registration.timeouts)
@@ -96,8 +104,11 @@ class Deployment:
             WatchedMoves(old, mine, self.cases, symbols, states, seen),
             WatchedMoves(new, other, theirs_cases, symbols, states, seen),
             self.carrier,
+            shades,
         )
-        self.world = AnyOrder(Moves(old, mine, self.cases, symbols))
+        moves = Moves(old, unwatched, self.cases, base)
+        moves.closes = ()  # no property is judged here
+        self.world = AnyOrder(moves)
         self.graph = Graph(self.world)
         self.pair_graph = Graph(self.pairs)
         self.carried: list[int | tuple[str, ...] | None] = []
@@ -208,4 +219,3 @@ def _candidates(relevant: Iterable[WatchedRelevance], values: Iterable[tuple[str
 def _nobodys(old: Steps, new: Steps) -> Iterator[Symbol]:
     if not (old.layout.is_named(NOBODYS) or new.layout.is_named(NOBODYS)):
         yield Symbol(NOBODYS, {})
-

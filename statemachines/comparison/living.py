@@ -17,8 +17,8 @@ from attrs import Factory, fields, frozen
 
 from bus.structuring import Misfit, structure
 from statemachines.errors import DefinitionError, Problem, suggestion
+from statemachines.table.chart import Histories
 from statemachines.table.layout import Layout, TimerSpec
-from statemachines.table.table import Histories
 
 MAX_LINE_BYTES = 1024 * 1024
 Status = Literal["pending", "ready", "failed"]
@@ -134,7 +134,7 @@ class _Reader:
             None if line.history is None else self._histories(line.history),
             None if line.timers is None else tuple(self._timer(one) for one in line.timers),
             self._required(line),
-            tuple(sorted((_known("timeout", one, layout.definition.timeouts, name), s) for one, s in line.timeouts.items())),
+            tuple(sorted((self._timeout(one), seconds) for one, seconds in line.timeouts.items())),
             tuple(line.keys),
             line.ended,
         )
@@ -144,6 +144,9 @@ class _Reader:
 
     def _states(self, names: Iterable[str]) -> tuple[int, ...]:
         return tuple(sorted({self._state(name) for name in names}))
+
+    def _timeout(self, name: str) -> str:
+        return _known("timeout", name, self.layout.definition.timeouts, layout_name(self.layout))
 
     def _required(self, line: _Line) -> int:
         names = line.required if line.required is not None else line.ready_conditions

@@ -30,7 +30,8 @@ MAX_VALUES = 100
 
 def values_of(living: Iterable[Living], layout: Layout) -> list[tuple[str, Any]]:
     """The remembered facts that connections have, each value once."""
-    found = {(layout.remembered[number], repr(value)): value for one in living for number, value in one.remembered.items()}
+    told = ((layout.remembered[number], value) for one in living for number, value in one.remembered.items())
+    found = {(name, repr(value)): value for name, value in told}
     return [(name, value) for (name, _), value in list(found.items())[:MAX_VALUES] if value is not None]
 
 
@@ -166,4 +167,3 @@ class Overlay:
             and has_history
             and not any(state.defer for state in layout.states)
         )
-

@@ -11,14 +11,14 @@ Both sides are deterministic, so a pair whose moves never come to tell it apart 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence, Set
 
 from attrs import frozen
 
-from statemachines.connections.carrying import Carrier
 from statemachines.comparison.watching import Sight, Sights, WatchedMoves, looks_of
+from statemachines.connections.carrying import Carrier
 from statemachines.exploration.clocks import Timers
-from statemachines.exploration.moves import Clock, Label
+from statemachines.exploration.moves import Clock, Label, Moves
 from statemachines.exploration.packing import Part
 from statemachines.table.record import Record
 
@@ -27,6 +27,24 @@ MAX_CAUSES = 1_000
 
 AT_ONCE = -1
 """Instead of a label: the two are apart before anything has come."""
+
+
+@frozen
+class Shades:
+    """Payloads that differ only in what is published of them: tried where something is.
+
+    :ivar first: the label of the first of them; those before are told apart by what they do
+    :ivar by_type: the labels of each type of event
+    :ivar published: the events that are published with something of their cause
+    """
+
+    first: int
+    by_type: Mapping[str, Sequence[int]]
+    published: Set[str]
+
+    def of(self, label: Label) -> Sequence[int]:
+        """The shades of an event."""
+        return () if label.symbol is None else self.by_type.get(label.symbol.type, ())
 
 
 @frozen
@@ -53,20 +71,23 @@ class Pairs:
 
     any_order = True
 
-    def __init__(self, old: WatchedMoves, new: WatchedMoves, carrier: Carrier, begin: Iterable[int] = ()) -> None:
+    def __init__(self, old: WatchedMoves, new: WatchedMoves, carrier: Carrier, shades: Shades) -> None:
         self.old = old
         self.new = new
         self.carrier = carrier
-        self.moves = old
-        self.members = (old, new)
-        self.begin: Sequence[int] = tuple(begin)
+        self.moves: Moves = old
+        self.members: tuple[Moves, ...] = (old, new)
+        self.begin: Sequence[int] = ()
         self.apart: dict[int, int] = {}
         self.wait_label = old.wait_label
         self.due_label = self.wait_label + 2
         self._first = 1 << new.cases.above
         self._timers: Part[Timers] = old.cases.timers
         self._tidied: dict[int, int] = {}
-        self._symbols = range(old.timer_labels)
+        self._symbols = range(shades.first)
+        self._shades = [shades.of(old.labels[label]) for label in self._symbols]
+        self._shaded = shades.published
+        self._telling: dict[int, bool] = {}
         self._carried: dict[int, int | tuple[str, ...]] = {}
 
     # -- where pairs begin --
@@ -92,10 +113,10 @@ class Pairs:
 
     def fresh(self) -> Move:
         """A connection that each side registers."""
-        old = self.old.register(0)
-        seen, old = self.old.sights(old), old & ~self.old.seen.mask
-        new = self.new.register(old)
-        return self._settled(new & ~self.new.seen.mask, list(seen), list(self.new.sights(new)))
+        old: list[Sight] = []
+        new: list[Sight] = []
+        case = self._worked_off(self.old, self.old.register(0), old)
+        return self._settled(self._worked_off(self.new, self.new.register(case), new), old, new)
 
     # -- a world to search --
 
@@ -116,7 +137,12 @@ class Pairs:
         tried = 0
         for label in self._symbols:
             tried += 1
+            self._tells = False
             self._follow(label, case, self._event(label, case), found)
+            if self._tells:
+                for shade in self._shades[label]:
+                    tried += 1
+                    self._follow(shade, case, self._event(shade, case), found)
         running = (case & self._timers.mask) >> self._timers.shift
         if running:
             clock = self.old.clock(running)
@@ -180,11 +206,26 @@ class Pairs:
         _, after = old.after(label, case)
         if not after & heard and not new.ended(case):
             mine = after & seen
+            if mine:
+                self._tells |= self._is_telling(mine)
             _, after = new.after(label, after & ~seen)
             if not after & heard and not self._is_due(after):
+                if after & seen:
+                    self._tells |= self._is_telling(after & seen)
                 return self._tidy(after & ~seen) if mine == after & seen else -1
         move = self.move(label, case)
+        self._tells |= self._has_shades((*move.old, *move.new))
         return move.after if move.same else -1
+
+    def _is_telling(self, number: int) -> bool:
+        found = self._telling.get(number)
+        if found is None:
+            found = self._telling[number] = self._has_shades(self.old.sights(number))
+        return found
+
+    def _has_shades(self, sights: Sights) -> bool:
+        """Whether something was published that may be told otherwise of an event with another payload."""
+        return any(sight.kind == "publish" and sight.name in self._shaded for sight in sights)
 
     def _due(self, case: int, clock: Clock) -> int:
         move = self._settled(case, [], [], fires=True)
@@ -207,7 +248,10 @@ class Pairs:
         """The case after a move of one side and whatever comes back to it from that."""
         if side.ended(case):
             return case
-        _, case = side.after(label, case)
+        return self._worked_off(side, side.after(label, case)[1], sights)
+
+    def _worked_off(self, side: WatchedMoves, case: int, sights: list[Sight]) -> int:
+        """The case after all that comes back has done so."""
         sights += side.sights(case)
         case &= ~side.seen.mask
         for _ in range(MAX_CAUSES):

@@ -1,4 +1,4 @@
-"""What comparing two definitions found, as values: for people (:mod:`statemachines.rendering.comparison`) and as JSON."""
+"""What comparing two definitions found, as values; :mod:`statemachines.rendering.comparison` tells people of it."""
 
 from __future__ import annotations
 

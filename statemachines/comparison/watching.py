@@ -19,7 +19,7 @@ from statemachines.exploration.clocks import Change
 from statemachines.exploration.events import Symbol
 from statemachines.exploration.moves import Chart, Moved, Moves
 from statemachines.exploration.packing import Part
-from statemachines.exploration.reading import Reads, Relevance
+from statemachines.exploration.reading import Reads, Relevance, reads_event
 from statemachines.exploration.regions import Concern
 from statemachines.exploration.values import frozen_value
 from statemachines.language.definition import Action, Publish
@@ -65,6 +65,20 @@ class WatchedRelevance(Relevance):
         if isinstance(action, Publish):
             yield from expressions_in(action.data)
 
+    def unwatched(self) -> Relevance:
+        """The same facts, with nobody who looks at what is published."""
+        found = Relevance(self.layout, self.reader.required, ())
+        found.facts = self.facts
+        return found
+
+    def shaded(self) -> set[str]:
+        """The events that are published with something of the event that led to it."""
+        return {
+            action.event
+            for action in self.layout.definition.actions()
+            if isinstance(action, Publish) and any(reads_event(one.tree) for one in expressions_in(action.data))
+        }
+
     def serve(self, other: WatchedRelevance) -> None:
         """Keep what matters to another definition too, since connections are carried there."""
         self._beside = other
@@ -106,6 +120,7 @@ class WatchedMoves(Moves):
     ) -> None:
         super().__init__(steps, relevance, cases, symbols, states)
         self.seen = seen
+        self.closes = ()  # no property is judged here
         # Carried timers were never armed here.
         self._timers = {spec.number: Timer(0.0, 0, CONNECTION, spec) for spec in steps.layout.timers}
 

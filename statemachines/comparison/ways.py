@@ -15,7 +15,9 @@ from statemachines.exploration.search import Graph, World
 from statemachines.exploration.stories import Teller, label_between
 
 
-def tell_difference(pairs: Pairs, before: tuple[World, Graph, int] | None, case: int, moves: Sequence[int]) -> Difference:
+def tell_difference(
+    pairs: Pairs, before: tuple[World, Graph, int] | None, case: int, moves: Sequence[int]
+) -> Difference:
     """The way to a pair by ``before`` (where the old definition was explored, and the case there), then some moves.
 
     The last of the moves tells the two apart.
@@ -28,8 +30,8 @@ def tell_difference(pairs: Pairs, before: tuple[World, Graph, int] | None, case:
         path = graph.path(number)
         teller.arrive(graph.cases[path[0]], Fraction(0))
         for one, other in pairwise(path):
-            label = world.moves.labels[label_between(world, graph, one, other)]
-            step, played = teller.step(graph.cases[one], graph.cases[other], label)
+            moved = world.moves.labels[label_between(world, graph, one, other)]
+            step, played = teller.step(graph.cases[one], graph.cases[other], moved)
             steps += [] if step is None else [step]
             replay += [] if played is None else [played]
     way = tuple(steps)
@@ -88,5 +90,3 @@ def _sight(sight: Sight) -> str:
             ended = " and ends" if sight.data["ended"] else ""
             return f"is in {sight.name or 'no state'} [{', '.join(sight.data['configuration'])}]{ended}"
     return "never settles, and stays where it was"
-
-

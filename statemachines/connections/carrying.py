@@ -20,10 +20,10 @@ from attrs import evolve
 from statemachines.errors import suggestion
 from statemachines.language.definition import After
 from statemachines.language.sameness import same_transition
+from statemachines.table.chart import Histories
 from statemachines.table.layout import Layout, TimerSpec
 from statemachines.table.record import Record
 from statemachines.table.step import Steps
-from statemachines.table.table import Histories
 
 
 class Carrier:

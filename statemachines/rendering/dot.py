@@ -21,6 +21,7 @@ from statemachines.rendering.dot_labels import EDGE_WIDTH, STATE_WIDTH, bold, li
 from statemachines.rendering.facts import fact_lines
 from statemachines.rendering.highlight import Highlight
 from statemachines.rendering.main_path import main_path
+from statemachines.rendering.marks import Mark, Marks, mark_of
 from statemachines.rendering.words import (
     Part,
     Phrase,
@@ -44,9 +45,12 @@ _HEAD = f"""\
   edge [fontname="{_FONT}", fontsize=10, color="{_GREY}", arrowsize=0.8]"""
 
 
-def render_dot(definition: Definition, highlight: Highlight | None = None) -> str:
-    """The graph, ending with a newline. The same definition always gives the same text."""
-    return "\n".join(_Graph(definition, highlight or Highlight()).lines()) + "\n"
+def render_dot(definition: Definition, highlight: Highlight | None = None, marks: Marks | None = None) -> str:
+    """The graph, ending with a newline. The same definition always gives the same text.
+
+    ``marks`` set apart what came, went or changed, and say so in words and lines as well as in colour.
+    """
+    return "\n".join(_Graph(definition, highlight or Highlight(), marks or Marks()).lines()) + "\n"
 
 
 @define
@@ -57,12 +61,14 @@ class _Arrow:
     target: str
     labels: list[Phrase] = Factory(list)
     only_timers: bool = True
+    marks: set[Mark | None] = Factory(set)
 
 
 @frozen
 class _Graph:
     definition: Definition
     highlight: Highlight
+    marks: Marks
     states: dict[str, State] = field(init=False)
     parents: dict[str, str | None] = field(init=False)
     order: dict[str, int] = field(init=False)
@@ -82,7 +88,7 @@ class _Graph:
         definition = self.definition
         yield f"digraph {quoted(definition.name)} {{"
         yield _HEAD
-        title = [bold(f"{definition.name}, version {definition.version}", 18)]
+        title = [bold(self.marks.title or f"{definition.name}, version {definition.version}", 18)]
         if definition.description:
             title.append(lines(words(" ".join(definition.description.split())), 90))
         if len(self.states) > _MANY_STATES:
@@ -93,7 +99,7 @@ class _Graph:
         yield "  }"
         for arrow in self._arrows():
             yield self._arrow(arrow)
-        facts = table(small(line) for line in fact_lines(definition))
+        facts = table(small(line) for line in self.marks.facts or fact_lines(definition))
         yield f"  label={facts}; labelloc=b; labeljust=l"
         yield "}"
 
@@ -110,6 +116,8 @@ class _Graph:
 
     def _state(self, state: State, pad: str) -> Iterator[str]:
         title = f"{state.id} (all at once)" if state.parallel else state.id
+        mark = self.marks.states.get(state.id)
+        title = title if mark is None else f"{mark.sign} {title}"
         label = table([bold(title), *(small(line) for line in self._does(state))])
         is_region = self._is_region(state)
         if not state.states and not is_region:
@@ -119,9 +127,9 @@ class _Graph:
         inside = pad + "  "
         lit = self.highlight.has_state(state.id)
         style = "rounded,filled,dashed" if is_region else "rounded,filled"
-        line = _LIT_LINE if lit else _GREY if is_region else _BLACK
-        fill = _LIT_AROUND if lit else _MIDDLE if self._depth(state.id) % 2 else _LIGHT
-        yield f'{inside}style="{style}"; color="{line}"; penwidth={2.5 if lit else 1}; fillcolor="{fill}"'
+        line = _LIT_LINE if lit else mark.line if mark else _GREY if is_region else _BLACK
+        fill = _LIT_AROUND if lit else mark.fill if mark else _MIDDLE if self._depth(state.id) % 2 else _LIGHT
+        yield f'{inside}style="{style}"; color="{line}"; penwidth={2.5 if lit or mark else 1}; fillcolor="{fill}"'
         yield f"{inside}label={label}; labeljust=l"
         if not state.states:  # a region without states of its own
             yield f'{inside}{_start(state.id)} [shape=circle, label="", width=0.14, fixedsize=true]'
@@ -145,7 +153,17 @@ class _Graph:
             yield lines((Part("defers "), *event_words(state.defer)), STATE_WIDTH)
         for transition, timer in self._moves(state):
             if transition.target is None:
-                yield lines((Part("stays "), *transition_words(transition, timer, on="on ")), STATE_WIDTH)
+                stays = (Part("stays "), *transition_words(transition, timer, on="on "))
+                yield lines(self._signed(transition, stays), STATE_WIDTH)
+        for line in self.marks.lines.get(state.id, ()):
+            yield lines(line, STATE_WIDTH)
+
+    def _signed(self, transition: Transition, phrase: Phrase) -> Phrase:
+        """The words of a transition, with the sign of what became of it and what it was."""
+        mark = self.marks.of(transition)
+        if mark is None:
+            return phrase
+        return (Part(f"{mark.sign} "), *phrase, *self.marks.was.get(id(transition), ()))
 
     def _moves(self, state: State) -> Iterator[tuple[Transition, Phrase]]:
         """The transitions of a state, each with the words of its timer, if it is one's."""
@@ -157,6 +175,8 @@ class _Graph:
             yield "peripheries=2"
         if self.highlight.has_state(state.id):
             yield f'fillcolor="{_LIT}", color="{_LIT_LINE}", penwidth=2.5'
+        elif (mark := self.marks.states.get(state.id)) is not None:
+            yield f'fillcolor="{mark.fill}", color="{mark.line}", penwidth=2.5, style="{mark.style}"'
         elif state.final:
             yield f'fillcolor="{_FINAL}"'
         elif state.id in self.main.states:
@@ -177,8 +197,9 @@ class _Graph:
                 if transition.target is not None:
                     key = (state.id, transition.target)
                     arrow = found.setdefault(key, _Arrow(*key))
-                    arrow.labels.append(transition_words(transition, timer))
+                    arrow.labels.append(self._signed(transition, transition_words(transition, timer)))
                     arrow.only_timers &= bool(timer)
+                    arrow.marks.add(self.marks.of(transition))
         yield from found.values()
 
     def _arrow(self, arrow: _Arrow) -> str:
@@ -188,6 +209,9 @@ class _Graph:
         looks = [*self._line(key in self.main.ways, key in self.highlight.ways)]
         if arrow.only_timers:
             looks.append("style=dashed")
+        mark = mark_of(arrow.marks)
+        if mark is not None:
+            looks.append(f'color="{mark.line}", penwidth=2.5')
         if self.order[arrow.target] < self.order[arrow.source]:
             # Told to Graphviz the other way round: what comes later in the file is to stand further down.
             cuts = (head.cut.replace("lhead", "ltail"), tail.cut.replace("ltail", "lhead"))
