@@ -14,7 +14,7 @@ from statemachine.exceptions import InvalidDefinition
 from statemachines import StepNeverSettles
 from statemachines.comparison import Comparison, compare
 from statemachines.exploration.search import Bounds
-from statemachines.language.definition import Definition
+from statemachines.language.definition import Definition, Publish
 from statemachines.language.expressions import Expression, parse_expression
 from statemachines.simulation.mutation import mutants
 from statemachines.table import chart
@@ -45,7 +45,7 @@ def circles_are_cut_early(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(chart, "MAX_MICROSTEPS", 60)
 
 
-def compared(old: Definition, new: Definition, most: int = 150) -> Comparison:
+def compared(old: Definition, new: Definition, most: int = 150 if SOAK else 50) -> Comparison:
     try:
         found = compare(old, new, bounds=Bounds(most, None))
     except StepNeverSettles:
@@ -58,6 +58,8 @@ def compared(old: Definition, new: Definition, most: int = 150) -> Comparison:
 def deployments(draw: st.DrawFn) -> tuple[Definition, Definition]:
     """A definition and what one change in it makes of it."""
     old = draw(timed_definitions())
+    if draw(st.booleans()):
+        old = telling(old)
     changed = list(mutants(old))
     assume(changed)
     new = draw(st.sampled_from(changed)).definition
@@ -68,14 +70,35 @@ def deployments(draw: st.DrawFn) -> tuple[Definition, Definition]:
     return old, new
 
 
-@examples(12, 400)
+def telling(definition: Definition) -> Definition:
+    """The definition with events published in the place of hooks, of what is known and of what came."""
+    data = {"n": parse_expression("data.n"), "kept": parse_expression("meta.kept")}
+
+    def told(actions: Any) -> Any:
+        return tuple(Publish(f"told.{one.name}", data) for one in actions)
+
+    def states(some: Any) -> Any:
+        return tuple(
+            evolve(
+                state,
+                enter=told(state.enter),
+                states=states(state.states),
+                transitions=tuple(evolve(one, on=told(one.on)) for one in state.transitions),
+            )
+            for state in some
+        )
+
+    return evolve(definition, states=states(definition.states))
+
+
+@examples(5, 400)
 @given(deployments())
 def test_what_driving_both_tells_apart_is_told_apart_as_soon(pair: tuple[Definition, Definition]) -> None:
     found = compared(*pair)
     both = Both(*pair)
     fates = {one.configuration: one.fate for one in found.configurations}
     nearest: dict[tuple[str, ...], int] = {}
-    for stand in lives(both.old, STIMULI, depth=2, most=12):
+    for stand in lives(both.old, STIMULI, depth=2, most=8):
         configuration = stand.record.situation.configuration
         assert configuration in fates, "exploring did not find where driving leads"
         carried = both.deploy(stand)
@@ -91,7 +114,7 @@ def test_what_driving_both_tells_apart_is_told_apart_as_soon(pair: tuple[Definit
         assert len(difference.events) <= apart
 
 
-@examples(25, 600)
+@examples(10, 600)
 @given(deployments())
 def test_the_events_that_tell_two_apart_replay_and_really_differ(pair: tuple[Definition, Definition]) -> None:
     found = compared(*pair)
@@ -104,7 +127,7 @@ def test_the_events_that_tell_two_apart_replay_and_really_differ(pair: tuple[Def
             assert old != new, (one.configuration, difference)
 
 
-@examples(15, 200)
+@examples(8, 200)
 @given(timed_definitions())
 def test_a_definition_written_otherwise_is_the_same_everywhere(definition: Definition) -> None:
     found = compared(definition, rewritten(definition))

@@ -106,7 +106,7 @@ def test_a_timer_that_is_written_in_another_unit_is_the_same() -> None:
     assert obstacles(OLD.replace("5s: {cond", "5000ms: {cond")) == []
 
 
-HELD = (("audio.ready", {}), ("sdp.answered", {}), ("call.held", {}))
+HELD: tuple[tuple[str, dict[str, Any]], ...] = (("audio.ready", {}), ("sdp.answered", {}), ("call.held", {}))
 
 
 @pytest.mark.parametrize(

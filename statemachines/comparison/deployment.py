@@ -87,13 +87,15 @@ class Deployment:
         values = list(values)
         unwatched = mine.unwatched()
         acting = alphabet([(old, unwatched), (new, other.unwatched())], _candidates((mine, other), values))
-        told = alphabet([(old, mine), (new, other)], _candidates((mine, other), values))
+        published = mine.shaded() | other.shaded()
+        watching = [(old, mine), (new, other)] if published else []
+        told = alphabet(watching, _candidates((mine, other), values))
         base = [*acting.symbols, *_nobodys(old, new)]
         symbols = [*base, *told.symbols]
         by_type: dict[str, list[int]] = {}
         for label, symbol in enumerate(told.symbols, start=len(base)):
             by_type.setdefault(symbol.type, []).append(label)
-        shades = Shades(len(base), by_type, mine.shaded() | other.shaded())
+        shades = Shades(len(base), by_type, published)
         self.notes = [f"{event_type} has more payloads than were tried" for event_type in (*acting.cut, *told.cut)]
         shared, states = Shared(), list[int]()
         seen: Part[Sights] = shared.packing.part("sights", (), SIGHTS_BITS)
@@ -135,7 +137,10 @@ class Deployment:
         begin = dict.fromkeys(pair for pair in self.carried if isinstance(pair, int))
         begin.update(dict.fromkeys(others))
         self.pairs.begin = list(begin)
-        self.pair_graph = search(self.pairs, limits.bounds(0.6), limits.progress)
+        bounds = limits.bounds(0.6)
+        self.pairs.until = None if bounds.seconds is None else time.monotonic() + bounds.seconds
+        self.pair_graph = search(self.pairs, bounds, limits.progress)
+        self.pairs.until = None
         self._measure()
 
     def _measure(self) -> None:

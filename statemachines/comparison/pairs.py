@@ -11,6 +11,7 @@ Both sides are deterministic, so a pair whose moves never come to tell it apart 
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence, Set
 
 from attrs import frozen
@@ -19,11 +20,14 @@ from statemachines.comparison.watching import Sight, Sights, WatchedMoves, looks
 from statemachines.connections.carrying import Carrier
 from statemachines.exploration.clocks import Timers
 from statemachines.exploration.moves import Clock, Label, Moves
-from statemachines.exploration.packing import Part
+from statemachines.exploration.packing import Part, TooMany
 from statemachines.table.record import Record
 
 MAX_CAUSES = 1_000
 """So much may follow at once from one event; a chain of causes longer than that is cut on a bus too."""
+
+LONG = 50
+"""From so many on it is looked for a circle in what follows."""
 
 AT_ONCE = -1
 """Instead of a label: the two are apart before anything has come."""
@@ -78,6 +82,8 @@ class Pairs:
         self.moves: Moves = old
         self.members: tuple[Moves, ...] = (old, new)
         self.begin: Sequence[int] = ()
+        self.until: float | None = None
+        """When to give up, on the monotonic clock: a single pair may take long where much follows at once."""
         self.apart: dict[int, int] = {}
         self.wait_label = old.wait_label
         self.due_label = self.wait_label + 2
@@ -134,6 +140,8 @@ class Pairs:
             return True, 0
         if self.apart.get(case) == AT_ONCE or self.old.ended(case):
             return False, 0
+        if self.until is not None and time.monotonic() > self.until:
+            raise TooMany("it took too long")
         tried = 0
         for label in self._symbols:
             tried += 1
@@ -251,16 +259,23 @@ class Pairs:
         return self._worked_off(side, side.after(label, case)[1], sights)
 
     def _worked_off(self, side: WatchedMoves, case: int, sights: list[Sight]) -> int:
-        """The case after all that comes back has done so."""
-        sights += side.sights(case)
-        case &= ~side.seen.mask
-        for _ in range(MAX_CAUSES):
-            if not case & side.cases.heard.mask:
-                return case
-            _, case = side.come_back(case)
+        """The case after all that comes back has done so; what would never end is cut where a bus cuts it."""
+        heard, seen = side.cases.heard.mask, side.seen.mask
+        been: dict[int, int] = {}
+        trail: list[int] = []
+        for number in range(MAX_CAUSES):
             sights += side.sights(case)
-            case &= ~side.seen.mask
-        return case & ~side.cases.heard.mask
+            case &= ~seen
+            if not case & heard:
+                return case
+            if number >= LONG:
+                before = been.setdefault(case, number)
+                if before < number:  # round and round: where it stands after so many is known without going there
+                    case = trail[before - LONG + (MAX_CAUSES - number) % (number - before)]
+                    return case & ~heard
+                trail.append(case)
+            _, case = side.come_back(case)
+        return case & ~heard & ~seen
 
     def _clock(self, case: int) -> Clock | None:
         running = (case & self._timers.mask) >> self._timers.shift

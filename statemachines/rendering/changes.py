@@ -106,7 +106,7 @@ def _stand(stand: Stand) -> Phrase:
         )
         if is_so
     ]
-    return words(", ".join(said))
+    return words(", ".join(said)) if said else ()
 
 
 def _dependency(dependency: Dependency) -> Phrase:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from attrs import frozen
-from rich.console import Console, ConsoleOptions, RenderResult
+from rich.console import Console, ConsoleOptions, Group, RenderResult
 from rich.text import Text
 from rich.tree import Tree
 
@@ -100,7 +100,7 @@ class _Writer:
                 continue
             itself = next((change for change in changes if change.what == "state"), None)
             kind = "changed" if itself is None else itself.kind
-            head = Text(f"{_SIGNS[kind]} {state}", f"bold {_STYLES[kind]}")
+            head = Text(self.signs.clean(f"{_SIGNS[kind]} {state}"), f"bold {_STYLES[kind]}")
             inner = [change for change in changes if change is not itself]
             if itself is not None:
                 head.append_text(self._told_of(itself))
@@ -109,7 +109,8 @@ class _Writer:
 
     def _told_of(self, change: Change) -> Text:
         before, after = change_phrases(change, self.old.timeouts, self.new.timeouts)
-        said = self._text((*words("  "), *(after or before or ())))
+        told = after or before
+        said = self._text((*words("  "), *told)) if told else Text()
         if before and after:
             said.append_text(self._text((*words(", was "), *before)))
         return said
@@ -120,9 +121,10 @@ class _Writer:
         column = max((head.cell_len for head, _ in told), default=0) + GAP
         for head, change in told:
             before, after = change_phrases(change, self.old.timeouts, self.new.timeouts)
-            parent.add(Hanging(head, self._text(after or before or ()), column))
+            lines = [Hanging(head, self._text(after or before or ()), column)]
             if before and after:
-                parent.add(Hanging(Text("  was", "dim"), self._text(before), column))
+                lines.append(Hanging(Text("  was", "dim"), self._text(before), column))
+            parent.add(Group(*lines))
 
     def _head(self, change: Change) -> Text:
         if change.name == "order":
