@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -189,6 +190,24 @@ def test_a_version_that_did_not_rise_is_warned_of(phasebus: Command, files: dict
     assert (
         "warning: the definition changed, and its version did not rise (3 before, 3 now): write version: 4" in done.out
     )
+
+
+def test_the_page_shows_what_the_command_prints(
+    phasebus: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = (Path(__file__).parent.parent / "docs" / "diff.md").read_text(encoding="utf-8")
+    old, new = re.findall(r"^```yaml\n(name: .*?)^```", page, re.MULTILINE | re.DOTALL)
+    (shown,) = re.findall(r"^```text\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+    (tmp_path / "live.yaml").write_text(old, encoding="utf-8")
+    (tmp_path / "voice_call.yaml").write_text(new, encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    done = phasebus("diff", "live.yaml", "voice_call.yaml")
+    assert done.status == 1
+
+    def words(text: str) -> list[str]:
+        return re.sub(r"in \d+\.\d s", "in 0.0 s", text).split()
+
+    assert words(done.out) == words(shown)
 
 
 def test_wrong_use_ends_with_status_2(phasebus: Command, files: dict[str, Path]) -> None:

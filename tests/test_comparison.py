@@ -10,6 +10,7 @@ from attrs import evolve
 from statemachines import load_definition, parse_definition
 from statemachines.comparison import Comparison, Fate, compare
 from statemachines.comparison import comparing as comparing_module
+from statemachines.comparison import pairs as pairs_module
 from statemachines.exploration.search import Bounds
 from tests.comparison_helpers import Both, stimuli_of
 
@@ -171,6 +172,32 @@ states:
     assert difference.events == ("e.one",)
     assert difference.old == ("publishes e.two", "is in b [b]", "is in c [c]")
     assert difference.new == ("publishes e.three", "is in b [b]")
+
+
+def test_events_that_follow_each_other_for_ever_are_followed_to_where_they_are_cut(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    old = """
+name: x
+version: 1
+states:
+  a: {initial: true, transitions: [{event: call.started, target: b}]}
+  b: {enter: [{publish: call.rang}], transitions: [{event: call.rang, target: c}]}
+  c: {enter: [{publish: call.rang}], transitions: [{event: call.rang, target: b}, {event: call.ended, target: a}]}
+"""
+    change = ("{event: call.ended, target: a}", "{event: call.ended, target: b}")
+    near = compared(change, old=old)
+    monkeypatch.setattr(pairs_module, "LONG", 10_000)
+    far = compared(change, old=old)
+
+    def told(found: Comparison) -> list[Any]:
+        return [
+            (one.phase, one.fate.cases, one.fate.difference and one.fate.difference.events)
+            for one in found.configurations
+        ]
+
+    assert told(near) == told(far)
+    assert "changed" in verdicts(near).values()
 
 
 def test_a_new_connection_is_judged_too() -> None:
