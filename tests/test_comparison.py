@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 import pytest
@@ -315,3 +316,59 @@ def test_the_events_of_a_shipped_change_replay() -> None:
     for difference in told:
         before, after = both.replay(stimuli_of(list(difference.way)), stimuli_of(list(difference.events)))
         assert before != after
+
+
+STEP = """
+name: x
+version: 1
+states:
+  a: {initial: true, transitions: [{event: call.ended, target: b}]}
+  b: {transitions: [{event: call.ended, target: c}]}
+  c: {final: true}
+"""
+
+
+def test_an_event_that_neither_names_can_tell_two_apart() -> None:
+    old = STEP.replace("states:", "dependencies: {media: webrtc.connected}\nstates:")
+    change = ("target: c}]", "target: c}, {cond: not media, target: a}]")
+    found = compared(change, old=old)
+    difference = fates(found)["b"].difference
+    assert difference is not None
+    assert difference.events == ("other.happened",)
+    assert difference.new == ("is in a [a]",)
+
+
+def test_what_the_old_definition_remembers_is_tried_with_what_the_new_one_asks_of_it() -> None:
+    old = STEP.replace("states:", "remember: {tier: {on: call.ended, value: data.tier}}\nstates:")
+    new = old.replace("data.tier", "data.level").replace(
+        "b: {transitions: [", "b: {transitions: [{event: call.checked, cond: meta.tier == 'gold', target: c}, "
+    )
+    found = compare(parse_definition(old), parse_definition(new))
+    difference = fates(found)["b"].difference
+    assert difference is not None
+    assert difference.way == ({"publish": "call.ended", "data": {"tier": "gold"}},)
+    assert difference.events == ("call.checked",)
+
+
+def test_a_timer_is_carried_to_a_state_that_the_new_definition_never_enters() -> None:
+    old = parse_definition(STEP.replace("b: {", "b: {after: {30s: c}, "))
+    (first, *others) = old.states
+    (transition,) = first.transitions
+    spared = evolve(first, transitions=(evolve(transition, target="c"),))
+    found = compare(old, evolve(old, states=(spared, *others)))
+    assert verdicts(found) == {"a": "changed", "b": "same"}
+
+
+def test_pairs_that_were_not_followed_are_undecided() -> None:
+    change = ("setup: 30s", "setup: 20s")
+    cases = compared(change).cases
+    found = compared(change, bounds=Bounds(cases, None))
+    assert found.why_cut is not None
+    assert found.why_cut.startswith("pairs of cases: ")
+    assert verdicts(found)["talking"] == "undecided"
+
+
+def test_nothing_is_the_same_while_there_may_be_other_cases() -> None:
+    told = comparing_module._Told(Counter({"same": 2}))
+    nobody: Any = None
+    assert told.fate(nobody, certain=False).verdict == "undecided"
