@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from bus import Event, EventBus
     from statemachines import ConnectionLifecycle, Definition
     from statemachines.exploration import Exploration
+    from statemachines.explored_scenarios import Files, Written
     from statemachines.lifecycle.sidecar import Input, Sidecar
     from statemachines.rendering.highlight import Highlight
     from statemachines.rendering.json_lines import JsonLines
@@ -67,6 +68,7 @@ def cli() -> None:
     phasebus simulate whatsapp_call happy_call      run one of its scenarios on a virtual clock
     phasebus explore whatsapp_call                  try every order of events
     phasebus reduce whatsapp_call --events …        from a recording to the smallest scenario that shows it
+    phasebus diff old.yaml new.yaml                 may this go live: what becomes of the calls that live?
     phasebus test whatsapp_call                     run them all as tests
     phasebus validate calls/my_call.yaml            check one of your own
     phasebus run my_call.yaml < events.jsonl        run it live: events in, lifecycle events out
@@ -514,16 +516,24 @@ def explore(
 
 def _write_found(definition: Definition, called: str, found: Exploration, folder: str) -> tuple[dict[str, Any], bool]:
     """Write what exploring found as scenarios; returns what they cover, and whether a file was in the way."""
-    from pathlib import Path
-
-    from statemachines.explored_scenarios import counterexamples, covering_suite, write_scenarios
+    from statemachines.explored_scenarios import counterexamples, covering_suite
 
     suite = covering_suite(definition, found)
-    files = write_scenarios([*counterexamples(definition, found), *suite.scenarios], Path(folder), called)
+    files = _write_scenarios([*counterexamples(definition, found), *suite.scenarios], folder, called)
+    return {**suite.to_dict(), "written": [str(path) for path in files.written]}, bool(files.kept)
+
+
+def _write_scenarios(scenarios: Sequence[Written], folder: str, called: str) -> Files:
+    """Write scenarios into a folder, and say of each file what became of it."""
+    from pathlib import Path
+
+    from statemachines.explored_scenarios import write_scenarios
+
+    files = write_scenarios(scenarios, Path(folder), called)
     for words, paths in files.told():
         for path in paths:
             click.echo(words.format(path), err=True)
-    return {**suite.to_dict(), "written": [str(path) for path in files.written]}, bool(files.kept)
+    return files
 
 
 def _so_far(status: Callable[[str], None]) -> Callable[[int, int, int], None]:
@@ -531,6 +541,107 @@ def _so_far(status: Callable[[str], None]) -> Callable[[int, int, int], None]:
     return lambda found, tried, moves: status(
         f"{found:,} cases found, {found - tried:,} still to try, {moves:,} moves tried (Ctrl-C: show what there is)"
     )
+
+
+@cli.command(short_help="Compare two versions of a definition: is it safe to deploy?")
+@click.argument("old", metavar="OLD")
+@click.argument("new", metavar="NEW")
+@click.option(
+    "--connections",
+    type=click.Path(exists=True, dir_okay=False, allow_dash=True),
+    help="JSON lines of the connections that live: a file, or - for standard input.",
+)
+@click.option("--strict", is_flag=True, help="Changed and undecided are a failure too.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object, nothing else on standard output.")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["tree", "dot", "svg", "png"]),
+    default="tree",
+    show_default=True,
+    help="tree says and decides; the others only draw both versions as one picture.",
+)
+@click.option("-o", "--output", type=click.Path(dir_okay=False, writable=True), help="Write to this file instead.")
+@click.option(
+    "--scenarios",
+    metavar="DIR",
+    type=click.Path(file_okay=False),
+    help="Write the events that tell them apart there, as scenarios that hold with OLD.",
+)
+@click.option("--cases", default=1_000_000, show_default=True, type=click.IntRange(1), help="Stop at so many cases.")
+@click.option("--time", "longest", default="30s", show_default=True, metavar="DURATION", help="Stop after that long.")
+def diff(
+    old: str,
+    new: str,
+    connections: str | None,
+    strict: bool,
+    as_json: bool,
+    form: str,
+    output: str | None,
+    scenarios: str | None,
+    cases: int,
+    longest: str,
+) -> int:
+    """Compare two versions of a definition: what changed, and what becomes of the connections that live.
+
+    For each configuration that a connection of OLD can be in it is decided whether its future is the same with NEW,
+    changed (with the shortest events that tell them apart), or whether it is gone: NEW has no place for it. Status 1 if
+    one would be gone, of those in --connections if they are given.
+
+    \b
+    phasebus diff live/my_call.yaml my_call.yaml
+    phasebus diff live/my_call.yaml my_call.yaml --connections alive.jsonl --strict
+    phasebus diff live/my_call.yaml my_call.yaml --format svg -o changes.svg
+    """
+    before, after = _load(old), _load(new)
+    if form != "tree":
+        if as_json or strict or connections is not None or scenarios is not None:
+            raise click.UsageError(f"--format {form} only draws: it goes with none of --json, --connections, ….")
+        return _draw_both(before, after, form, output)
+    from statemachines.comparison import compare, read_living
+    from statemachines.exploration import Bounds
+    from statemachines.rendering.comparison import ComparisonReport, comparison_data
+    from statemachines.table.layout import Layout
+
+    bounds = Bounds(cases, _duration("--time", longest))
+    living = None
+    if connections is not None:
+        with click.open_file(connections, "rb") as lines:
+            living = read_living(lines, _shown(connections), Layout(before))
+    with _progress("comparing") as status:
+        found = compare(before, after, living, bounds, None if status is None else _so_far(status))
+    with click.open_file(output or "-", "w", encoding="utf-8") as file:
+        if as_json:
+            click.echo(json.dumps(comparison_data(found, before, after)), file=file)
+        else:
+            _console(file if output else None).print(ComparisonReport(found, before, after))
+    kept = False
+    if scenarios is not None:
+        from statemachines.explored_scenarios import differences
+
+        kept = bool(_write_scenarios(differences(before, found), scenarios, old).kept)
+    verdicts = found.verdicts()
+    return 1 if kept or verdicts["gone"] or (strict and (verdicts["changed"] or verdicts["undecided"])) else 0
+
+
+def _draw_both(before: Definition, after: Definition, form: str, output: str | None) -> int:
+    from statemachines.comparison import changes
+    from statemachines.rendering.changes import marked
+    from statemachines.rendering.dot import render_dot
+
+    if form == "png" and output is None and sys.stdout.isatty():
+        raise click.UsageError("A PNG is nothing for a terminal: name a file with -o.")
+    both, marks = marked(before, after, tuple(changes(before, after)))
+    drawn = render_dot(both, marks=marks)
+    if form != "dot":
+        from statemachines.rendering.pictures import draw
+
+        picture = draw(drawn, "svg" if form == "svg" else "png")
+    else:
+        picture = drawn.encode()
+    with click.open_file(output or "-", "wb") as target:
+        target.write(picture)
+    return 0
 
 
 @cli.command(short_help="Run scenarios as tests.")

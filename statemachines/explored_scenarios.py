@@ -1,4 +1,4 @@
-"""What exploring found, as scenario files: counterexamples, and scenarios that together cover all that was reached.
+"""What exploring found, as scenario files: counterexamples, differences, and scenarios that together cover everything.
 
 Exploring finds the ways; the simulation plays each once and says what is to be expected after each step, so nothing
 but the step table ever decides what happens. Only the last configuration is what exploring found: where the two
@@ -8,12 +8,14 @@ disagreed, the scenario would fail.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from attrs import define, evolve, field, frozen
 
+from statemachines.comparison.result import Comparison
 from statemachines.connections.consequences import PHASE_CHANGED
 from statemachines.connections.trace import Entry
 from statemachines.exploration.result import Exploration, Step, Way
@@ -29,7 +31,7 @@ from statemachines.simulation.simulator import Simulation, Watch, take_step
 from statemachines.table.coverage import Coverage, Goal, Kind
 from statemachines.table.step import CREATED, Steps
 
-MARK = "Written by phasebus explore, which will write it anew: change a copy."
+MARK = "Written by phasebus, which will write it anew: change a copy."
 """The first line of a file that may be overwritten."""
 
 MAX_NAME = 100
@@ -187,13 +189,38 @@ def counterexamples(definition: Definition, exploration: Exploration) -> list[Wr
     for judgement in exploration.properties:
         way = judgement.counterexample
         if way is not None:
-            scenario, _ = play(definition, way, _registration(exploration))
-            steps = [step for step in scenario.steps if not isinstance(step.action, Expect)]
-            if way.configuration:
-                steps.append(ScenarioStep(Expect(DEFAULT_CONNECTION, configuration=way.configuration)))
             description = f"{judgement.name} does not hold{': ' + way.end if way.end else ''}"
-            found.append(Written(judgement.name, evolve(scenario, steps=tuple(steps), description=description)))
+            found.append(_shown(definition, judgement.name, description, way, _registration(exploration)))
     return found
+
+
+def differences(old: Definition, comparison: Comparison) -> list[Written]:
+    """The events that tell two definitions apart, for each configuration whose future changes: they hold with the old.
+
+    With the new definition such a scenario begins anew, and usually fails: a connection that the new one has had from
+    the start need not stand where one stands that was carried over.
+    """
+    found = []
+    phases = Counter(one.phase for one in comparison.configurations)
+    for number, one in enumerate(comparison.configurations, start=1):
+        difference = one.fate.difference
+        if difference is not None:
+            name = one.phase if phases[one.phase] == 1 else f"{one.phase}_{number}"
+            description = f"{one.phase}: before {'; '.join(difference.old)}; now {'; '.join(difference.new)}"
+            way = Way((*difference.way, *difference.events), (), "", difference.configuration, difference.replay)
+            found.append(_shown(old, name, description, way))
+    return found
+
+
+def _shown(
+    definition: Definition, name: str, description: str, way: Way, registration: Registration | None = None
+) -> Written:
+    """The way as a scenario that expects only where it ends."""
+    scenario, _ = play(definition, way, registration)
+    steps = [step for step in scenario.steps if not isinstance(step.action, Expect)]
+    if way.configuration:
+        steps.append(ScenarioStep(Expect(DEFAULT_CONNECTION, configuration=way.configuration)))
+    return Written(name, evolve(scenario, steps=tuple(steps), description=description))
 
 
 def _registration(exploration: Exploration) -> Registration:

@@ -12,7 +12,8 @@ from itertools import pairwise
 from typing import Any
 
 from statemachines.exploration.clocks import NANOSECONDS, Timers, rank, whole
-from statemachines.exploration.moves import Label, Moves
+from statemachines.exploration.moves import Label
+from statemachines.exploration.packing import Part
 from statemachines.exploration.result import Step, Way
 from statemachines.exploration.search import Graph, World
 
@@ -34,7 +35,7 @@ def tell(world: World, graph: Graph, path: Sequence[int], end: str = "", slow_fr
 
 def tell_moves(world: World, first: int, moves: Iterable[tuple[int, int]], end: str = "") -> Way:
     """The way from a case by these moves, each a label and the case that it leads to."""
-    teller = _Teller(world.moves)
+    teller = Teller(world.moves.cases.timers)
     steps: list[Step] = []
     replay: list[Step] = []
     phases: list[str] = []
@@ -73,11 +74,11 @@ def label_between(world: World, graph: Graph, before: int, after: int, *, slow: 
     return next((one for one in labels if slow and world.moves.labels[one].kind in ("wait", "timer")), labels[0])
 
 
-class _Teller:
+class Teller:
     """Keeps the real time on the way: what each running timer has left, in nanoseconds."""
 
-    def __init__(self, moves: Moves) -> None:
-        self._timers = moves.cases.timers
+    def __init__(self, timers: Part[Timers]) -> None:
+        self._timers = timers
         self._left: dict[int, Fraction] = {}
 
     def arrive(self, case: int, passed: Fraction) -> None:
@@ -85,6 +86,14 @@ class _Teller:
         old = self._left
         self._left = {
             spec: Fraction(whole(value)) if rank(value) == 0 else old[spec] - passed
+            for value, spec in self._timers.of(case)
+        }
+
+    def begin(self, case: int, likes: Mapping[int, int] | None = None) -> None:
+        """Be at a case that no step led to; a timer in ``likes`` has left what that other one had."""
+        old, likes = self._left, likes or {}
+        self._left = {
+            spec: old.get(likes.get(spec, spec), whole(value) + rank(value) * INSTANT / 1000)
             for value, spec in self._timers.of(case)
         }
 
