@@ -31,9 +31,12 @@ def anyio_backend(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
-    """One headless Chromium for all tests of a process, since starting it takes a second."""
+    """One headless Chromium for all tests of a module, since starting it takes a second.
+
+    Not of a process: as long as it lives, its driver has an event loop running, in which no other can begin.
+    """
     from tests.chromium import launched
 
     with launched() as browser:
