@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from attrs import evolve, frozen
@@ -12,6 +12,7 @@ from statemachines.exploration.clocks import Timers
 from statemachines.exploration.packing import Packing, Part, TooMany
 from statemachines.exploration.reading import Reads, Relevance
 from statemachines.exploration.regions import Regions
+from statemachines.exploration.telling import signature_of
 from statemachines.exploration.values import frozen_value
 from statemachines.table.record import Identity, Record
 from statemachines.table.step import Steps
@@ -90,10 +91,13 @@ class Cases:
                 fails = bool(steps.definition.dependencies[name].failed_on)
                 shift = packing.bits(2 if fails else 1)
                 self._dependencies.append(_Bits(bit, 1 << shift, 2 << shift if fails else 0))
-        self._remembered: list[tuple[int, Part[Any]]] = [
-            (number, packing.part(f"meta.{layout.remembered[number]}", None, _VALUES, frozen_value(None)))
-            for number in sorted(facts.remembered)
-        ]
+        self._remembered: list[tuple[int, Part[Any]]] = []
+        self._signatures: dict[int, Callable[[Any], Any]] = {}
+        for number in sorted(facts.remembered):
+            self._signatures[number] = signature_of(number, steps, relevance)
+            nothing_kept = self._signatures[number](None)
+            kept = packing.part(f"meta.{layout.remembered[number]}", None, _VALUES, nothing_kept)
+            self._remembered.append((number, kept))
         self._visits = []
         for number in sorted(facts.visits):
             most = relevance.most_visits(number)
@@ -175,7 +179,7 @@ class Cases:
             case |= (bits.ready if record.ready & bits.bit else 0) | (bits.failed if record.failed & bits.bit else 0)
         for number, kept in self._remembered:
             value = record.remembered[number]
-            case |= kept.number(value, frozen_value(value))
+            case |= kept.number(value, self._signatures[number](value))
         for number, shift, width, most in self._visits:
             count = record.visits[number] if most is None else min(record.visits[number], most)
             if count >> width:

@@ -22,18 +22,15 @@ from collections.abc import Iterator
 
 from attrs import define, field
 
-from bus.event import Event
 from statemachines.exploration.clocks import NANOSECONDS
 from statemachines.exploration.graph import Avoiding, can_reach
 from statemachines.exploration.moves import Moves
 from statemachines.exploration.result import Judgement, Way
 from statemachines.exploration.search import Graph, World
 from statemachines.exploration.stories import tell
+from statemachines.exploration.telling import NO_EVENT
 from statemachines.language.definition import Property
 from statemachines.language.expressions import Expression
-
-NOTHING = Event("", None, {}, id="", timestamp=0.0)
-"""At rest there is no event."""
 
 
 @define(eq=False)
@@ -63,7 +60,7 @@ class Predicate:
         index = self.moves.steps.layout.index
         inside = {name: index[name] in states for name, _ in self.expression.states}
         guard = self.moves.steps.table.compiler.guard(self.expression, inside)
-        return guard if isinstance(guard, bool) else guard(self.moves.cases.record(case), NOTHING)
+        return guard if isinstance(guard, bool) else guard(self.moves.cases.record(case), NO_EVENT)
 
 
 class Judge:

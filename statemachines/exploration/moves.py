@@ -11,6 +11,7 @@ A case with an event that comes back, or with a timer that is due now, has this 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from typing import Any, Literal
 
 from attrs import define, evolve, field, frozen
@@ -22,6 +23,7 @@ from statemachines.exploration.cases import CONNECTION, Cases, Heard
 from statemachines.exploration.clocks import Change, fired, is_due, just_before, remaining, whole
 from statemachines.exploration.conflicts import Conflicts
 from statemachines.exploration.events import Symbol
+from statemachines.exploration.liveness import Live, Liveness, Watched
 from statemachines.exploration.reading import Reads, Relevance, guards_of, reads_event
 from statemachines.exploration.regions import Concern
 from statemachines.language.definition import Property
@@ -51,8 +53,9 @@ class Label:
 
 WAIT, BACK = Label("wait"), Label("back")
 
-Moved = tuple[bool, int, int]
-"""What the chart did: whether a transition was taken, the bits that changed, and what becomes of the timers."""
+Moved = tuple[bool, int, int, int, int]
+"""What the chart did: whether a transition was taken, the bits that changed, what becomes of the timers; and the bits of
+facts that it read, and that it wrote whatever they were."""
 
 
 @define(eq=False)
@@ -104,7 +107,9 @@ class Moves:
         cases: Cases,
         symbols: Sequence[Symbol],
         states: list[int] | None = None,
+        live: Live | None = None,
     ) -> None:
+        """``live`` is what was learnt about facts in a search before this one; with None, all facts count everywhere."""
         self.steps = steps
         self.cases = cases
         self.relevance = relevance
@@ -122,6 +127,10 @@ class Moves:
         self.circles: set[tuple[str, str]] = set()
         """Phases and events whose eventless transitions never settle."""
         self.conflicts = Conflicts(steps)
+        self.dead = Liveness(cases, relevance, live)
+        """The bits of facts that are left out of a case, by its configuration."""
+        self.where_mask = cases.configuration_mask
+        self._reads = Reads()
         self._groups: dict[int, tuple[Group, ...]] = {}
         self._charts: dict[tuple[int, int, int | None], Chart] = {}
         self._moved: dict[Moved, Moved] = {}
@@ -159,7 +168,11 @@ class Moves:
         identity = self.cases.record(0).identity
         step = self.steps.register(identity, self.cases.required, created, at=0.0, now=0.0)
         after, changes = self._result([step], case)
-        return self.change_timers(case | after, self._change_number(changes))
+        return self.without_dead(self.change_timers(case | after, self._change_number(changes)))
+
+    def without_dead(self, case: int) -> int:
+        """The case without the facts that do not matter where it is."""
+        return case & ~self.dead[case & self.where_mask]
 
     # -- what a case can do --
 
@@ -186,10 +199,19 @@ class Moves:
                 moved = chart.known[middle & chart.mask]
             except KeyError:
                 moved = self.move(chart, case, middle, label)
-            if moved is not None:
-                active, flipped, change = moved
+            if moved is None:
+                self.dead.read(case & self.where_mask, chart.mask)
+            else:
+                active, flipped, change, reads, written = moved
                 middle ^= flipped
-                return active, self.change_timers(middle, change) if change else middle
+                if change:
+                    middle = self.change_timers(middle, change)
+                where, there = case & self.where_mask, middle & self.where_mask
+                if reads & self.dead[where]:
+                    self.dead.read(where, reads)
+                if where != there:
+                    self.dead.flow(where, there, written)
+                return active, middle & ~self.dead[there]
         return False, case
 
     def change_timers(self, case: int, change: int) -> int:
@@ -291,6 +313,7 @@ class Moves:
             chart.older, chart.known = chart.known, {}
 
     def _let_move(self, chart: Chart, case: int, middle: int, label: int) -> Moved | None:
+        self._reads = Reads()
         made = self._made(self.cases.record(case), self.labels[label])
         if made is None:
             return None
@@ -298,7 +321,9 @@ class Moves:
         after, changes = self._result(made, middle)
         if (after ^ middle) & self.cases.everything & ~chart.mask:
             raise AssertionError("a step changed more than it can read")  # a mistake in `regions` or `reading`
-        moved = (active, (after ^ middle) & chart.mask, self._change_number(changes))
+        written = self._written(made)
+        reads = self.cases.mask(self._reads & self.relevance.facts)
+        moved = (active, (after ^ middle) & chart.mask, self._change_number(changes), reads, written)
         return self._moved.setdefault(moved, moved)
 
     def _made(self, record: Record, label: Label) -> list[Step] | None:
@@ -317,7 +342,9 @@ class Moves:
             made = self._try(record, symbol, event)
         if made is None:
             return None
-        self.conflicts.look(record.situation, event_class, made.during, event)
+        watched = self._watch(made.during, record, event_class, event)
+        self.conflicts.look(record.situation, event_class, watched.record, event)
+        self._reads |= watched.reads()
         return [made, *self._sent_again(made)] if made.after.deferred and made.changed_configuration else [made]
 
     def _try(self, record: Record, symbol: Symbol, event: Event, timer: Timer | None = None) -> Step | None:
@@ -329,6 +356,13 @@ class Moves:
             self.circles.add((record.situation.phase, symbol.type))
             return None
 
+    def _watch(self, during: Record, before: Record, event_class: int, event: Event) -> Watched:
+        """Let the table take a step once more, and see which facts its guards read."""
+        watched = Watched(during)
+        with suppress(StepNeverSettles):
+            self.steps.table.step(before.situation, event_class, watched.record, event)
+        return watched
+
     def _sent_again(self, first: Step) -> Iterator[Step]:
         """As :class:`~statemachines.connections.connections.Connections` does it: from the first after each change."""
         record, changed = first.after, True
@@ -337,6 +371,8 @@ class Moves:
             for event in record.deferred:
                 if record.ended:
                     return
+                event_class = self.steps.layout.event_class(event.type)
+                self._reads |= self._watch(record, record, event_class, event).reads()
                 try:
                     step = self.steps.send_again(record, event, at=0.0, now=0.0)
                 except StepNeverSettles:
@@ -348,6 +384,16 @@ class Moves:
                         changed = True
                         break
 
+    def _written(self, made: list[Step]) -> int:
+        """The bits of the visits that begin anew; those that a delay grows with are read, if they do not."""
+        layout = self.steps.layout
+        written: set[int] = set()
+        for step in made:
+            written.update(number for number, entered in step.outcome.visits if not entered)
+            grown = {layout.visit_number[one.state] for one in step.outcome.arms if one.after.backoff != 1}
+            self._reads |= Reads(visits=frozenset(grown - written))
+        return self.cases.mask(Reads(visits=frozenset(written)))
+
     def _result(self, made: list[Step], case: int) -> tuple[int, tuple[Change, ...]]:
         """The case after some steps, and what they do to its timers."""
         after = self.cases.pack(made[-1].after) | case & self.timers_mask
@@ -356,7 +402,10 @@ class Moves:
         changes = []
         for step in made:
             self.fired.update(step.outcome.transitions)
-            heard += self._published(step)
+            published = list(self._published(step))
+            if published:
+                self._reads |= self._heard_reads
+            heard += published
             watched = self._watched(step, watched)
             for timer in step.armed:
                 self._timers[timer.spec.number] = timer

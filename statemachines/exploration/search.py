@@ -90,6 +90,9 @@ class AnyOrder:
             found += (moves.timer_label(clock), after)
             return active, 1
         active, tried = False, 0
+        dead, where_mask = moves.dead, moves.where_mask
+        where = case & where_mask
+        dead_here = dead[where]
         for group in groups:
             tried += len(group.labels)
             learnt = group.known.get(case & group.mask)
@@ -102,15 +105,23 @@ class AnyOrder:
                 except KeyError:
                     moved = moves.move(chart, case, after, label)
                 if moved is None:
+                    dead.read(where, chart.mask)
                     continue
-                took, flipped, change = moved
+                took, flipped, change, reads, written = moved
                 after ^= flipped
                 if change:
                     after = moves.change_timers(after, change)
                 if took:
                     active = True
+                if reads & dead_here:
+                    dead.read(where, reads)
                 if after != case:
-                    found += (label, after)
+                    there = after & where_mask
+                    if there != where:
+                        dead.flow(where, there, written)
+                    after &= ~dead[there]
+                    if after != case:
+                        found += (label, after)
         if running:
             if clock.before is not None:
                 found += (moves.wait_label, case & ~moves.timers_mask | clock.before)
@@ -177,6 +188,8 @@ class Graph:
     """Whether a move of the case took a transition."""
     transitions: int = 0
     why_cut: str | None = None
+    sound: int = 0
+    """How many cases were tried before a fact was read that was taken for dead."""
 
     @property
     def expanded(self) -> int:
@@ -231,19 +244,24 @@ class Graph:
         return iter(self.cases)
 
 
-def search(world: World, bounds: Bounds, progress: Progress | None = None) -> Graph:
-    """Find all cases, or as many as the bounds allow. An interrupt ends it too, and what was found is kept."""
+def search(world: World, bounds: Bounds, progress: Progress | None = None, most_tried: int | None = None) -> Graph:
+    """Find all cases, or as many as the bounds allow. An interrupt ends it too, and what was found is kept.
+
+    It also ends soon after a fact was read that was taken for dead; ``graph.sound`` tells how much came before that.
+    """
     graph = Graph(world)
     try:
-        _search(world, bounds, progress, graph)
+        _search(world, bounds, progress, graph, most_tried)
     except TooMany as error:
         graph.why_cut = str(error)
     except KeyboardInterrupt:
         graph.why_cut = "interrupted"
+    if not any(member.dead.grown for member in world.members):
+        graph.sound = graph.expanded
     return graph
 
 
-def _search(world: World, bounds: Bounds, progress: Progress | None, graph: Graph) -> None:
+def _search(world: World, bounds: Bounds, progress: Progress | None, graph: Graph, most_tried: int | None) -> None:
     began = time.monotonic()
     most = bounds.cases if bounds.cases is not None else 1 << 32
     first = world.start()
@@ -255,8 +273,12 @@ def _search(world: World, bounds: Bounds, progress: Progress | None, graph: Grap
     number = 0
     expand, active = world.expand, graph.active
     found: list[int] = []
-    while number < len(cases):
+    while number < len(cases) and number != most_tried:
         if number % CHECK_EVERY == 0:
+            if not any(member.dead.grown for member in world.members):
+                graph.sound = number
+            elif number >= 2 * graph.sound:
+                return  # a little later, so that more is learnt before all begins anew
             if bounds.seconds is not None and time.monotonic() - began > bounds.seconds:
                 graph.why_cut = f"it took longer than {bounds.seconds:g} s"
                 return
