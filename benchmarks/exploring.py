@@ -16,7 +16,7 @@ from typing import Any
 from benchmarks.measuring import Comparison, Report, Scale, Side, measure
 from bus import Event
 from statemachines import Definition, parse_definition
-from statemachines.exploration.exploring import world_of
+from statemachines.exploration.worlds import Worlds
 from statemachines.exploration.search import Bounds, World, search
 from statemachines.table.record import Identity, Record
 from statemachines.table.step import CREATED, Steps

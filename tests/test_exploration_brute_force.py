@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 
 from statemachines import StepNeverSettles
-from statemachines.exploration.exploring import world_of
+from statemachines.exploration.worlds import Worlds
 from statemachines.exploration.scenarios import scenario_text
 from statemachines.exploration.search import Bounds, Graph, World, search
 from statemachines.exploration.stories import tell

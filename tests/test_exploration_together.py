@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, assume, given, settings
 
 from statemachines import StepNeverSettles, load_definition, parse_definition
 from statemachines.exploration import explore_together
-from statemachines.exploration.exploring import world_of
+from statemachines.exploration.worlds import Worlds
 from statemachines.exploration.search import Bounds, search
 from statemachines.exploration.together import Together
 from statemachines.language.definition import Definition

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from statemachines import Definition, DefinitionError, load_definition, parse_definition
 from statemachines.exploration import Exploration, Judgement, explore
-from statemachines.exploration.exploring import world_of
+from statemachines.exploration.worlds import Worlds
 from statemachines.exploration.judging import Judge
 from statemachines.exploration.scenarios import counterexamples
 from statemachines.exploration.search import Bounds, search

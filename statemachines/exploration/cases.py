@@ -7,8 +7,9 @@ from typing import Any
 
 from attrs import evolve, frozen
 
-from bus.event import Event
 from statemachines.exploration.clocks import Timers
+from statemachines.exploration.deferral import Words
+from statemachines.exploration.made import Heard
 from statemachines.exploration.packing import Packing, Part, TooMany
 from statemachines.exploration.reading import Reads, Relevance
 from statemachines.exploration.regions import Regions
@@ -21,25 +22,11 @@ from statemachines.table.table import Situation
 CONNECTION = "conn_1"
 """The connection that is explored."""
 
-_WIDTH = 16
 _TIMERS = 22
 _HEARD = 10
 _VALUES = 12
 _VISITS = 8
 _UNBOUNDED = 20
-
-
-@frozen
-class Heard:
-    """An event of the definition's own that comes back to it."""
-
-    type: str
-    data: Any
-
-    @property
-    def key(self) -> Any:
-        """What tells it from others."""
-        return (self.type, frozen_value(self.data))
 
 
 class Shared:
@@ -64,8 +51,16 @@ class Cases:
     """How the connections of one definition are packed into numbers."""
 
     def __init__(
-        self, steps: Steps, relevance: Relevance, required: int, monitors: int, shared: Shared | None = None
+        self,
+        steps: Steps,
+        relevance: Relevance,
+        required: int,
+        monitors: int,
+        shared: Shared | None = None,
+        *,
+        merge: bool = False,
     ) -> None:
+        """``merge`` lets words of deferred events be one that no future tells apart."""
         self.steps = steps
         self.relevance = relevance
         self.required = required
@@ -106,15 +101,15 @@ class Cases:
         self.monitors = packing.bits(monitors)
         """Where the bits of what is watched begin."""
         self.timers, self.heard = shared.timers, shared.heard
-        self._deferred: Part[tuple[Event, ...]] | None = None
+        self.words: Words | None = None
         if any(state.defer for state in layout.states):
-            self._deferred = packing.part("deferred events", (), _WIDTH)
+            self.words = Words(packing, self, merge=merge)
         self.above = packing.used
         """The first bit that is free for what is beside a connection."""
         self.everything = (1 << packing.used) - (1 << begin) | self.heard.mask
         self.configuration_mask = sum(part.mask for part in self.active)
         self._situations: dict[int, Situation] = {}
-        self._situation_mask = self.configuration_mask | sum(part.mask for _, part in self._histories)
+        self.situation_mask = self.configuration_mask | sum(part.mask for _, part in self._histories)
 
     # -- a case as a record --
 
@@ -126,7 +121,7 @@ class Cases:
 
     def situation(self, case: int) -> Situation:
         """The situation of a case."""
-        bits = case & self._situation_mask
+        bits = case & self.situation_mask
         found = self._situations.get(bits)
         if found is None:
             held: list[Any] = [None] * len(self.steps.layout.histories)
@@ -158,7 +153,7 @@ class Cases:
             required=self.required,
             remembered=tuple(remembered),
             visits=tuple(visits),
-            deferred=() if self._deferred is None else self._deferred.of(case),
+            deferred=() if self.words is None else self.words.part.of(case),
         )
 
     # -- a record as a case --
@@ -185,10 +180,8 @@ class Cases:
             if count >> width:
                 raise TooMany(f"a state was entered more than {count} times, and every count counts")
             case |= count << shift
-        if self._deferred is not None:
-            waiting = record.deferred
-            key = tuple((event.type, frozen_value(dict(event.data))) for event in waiting)
-            case |= self._deferred.number(waiting, key)
+        if self.words is not None:
+            case |= self.words.number(record.deferred) << self.words.part.shift
         return case
 
     # -- which bits --
@@ -232,4 +225,4 @@ class Cases:
     @property
     def deferred_mask(self) -> int:
         """The bits of the events that wait."""
-        return 0 if self._deferred is None else self._deferred.mask
+        return 0 if self.words is None else self.words.part.mask

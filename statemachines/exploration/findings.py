@@ -37,10 +37,10 @@ class Findings:
             transitions=self.graph.transitions,
             unreachable_states=tuple(state.id for state in definition.walk() if state.id not in self.entered),
             dead_ends=self.dead_ends(),
-            unfired_transitions=tuple(name for n, name in enumerate(names) if n not in self.moves.fired),
+            unfired_transitions=tuple(name for n, name in enumerate(names) if n not in self.moves.making.fired),
             conflicts=tuple(
                 f"{names[one.first]} / {names[one.second]} (on {one.event_type})"
-                for one in sorted(self.moves.conflicts.found.values())
+                for one in sorted(self.moves.making.conflicts.found.values())
             ),
             livelocks=self.livelocks(),
             properties=properties,
@@ -83,7 +83,7 @@ class Findings:
 
     def livelocks(self) -> tuple[str, ...]:
         """Where steps without end follow in no time: circles of eventless transitions, or of own events coming back."""
-        found = dict.fromkeys(f"{phase} on {event}: never settles" for phase, event in sorted(self.moves.circles))
+        found = dict.fromkeys(f"{phase} on {event}: never settles" for phase, event in sorted(self.moves.making.circles))
         heard = self.moves.cases.heard.mask
         done: set[int] = set()
         for number, case in enumerate(self.graph):

@@ -148,7 +148,7 @@ class Judge:
                     watched = case >> self.moves.cases.monitors
                     missing = next(second for n, (_, _, second) in enumerate(self.moves.closes) if watched >> n & 1)
                     return Judgement(name, False, self._way(self.graph.path(number), f"{missing} is missing"))
-        performed = any(first in self.moves.performed for _, first in pairs)
+        performed = any(first in self.moves.making.performed for _, first in pairs)
         why = "no end is reached" if performed else "its first action never happens"
         return self._held(name, vacuous=not (performed and ends), why=why)
 

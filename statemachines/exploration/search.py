@@ -107,10 +107,13 @@ class AnyOrder:
                 if moved is None:
                     dead.read(where, chart.mask)
                     continue
-                took, flipped, change, reads, written = moved
+                took, flipped, change, reads, written, then = moved
                 after ^= flipped
                 if change:
                     after = moves.change_timers(after, change)
+                if then is not None:
+                    also, after, read, anew = moves.defer(then, after)
+                    took, reads, written = took or also, reads | read, written | anew
                 if took:
                     active = True
                 if reads & dead_here:
@@ -256,7 +259,7 @@ def search(world: World, bounds: Bounds, progress: Progress | None = None, most_
         graph.why_cut = str(error)
     except KeyboardInterrupt:
         graph.why_cut = "interrupted"
-    if not any(member.dead.grown for member in world.members):
+    if not any(member.grown for member in world.members):
         graph.sound = graph.expanded
     return graph
 
@@ -275,7 +278,7 @@ def _search(world: World, bounds: Bounds, progress: Progress | None, graph: Grap
     found: list[int] = []
     while number < len(cases) and number != most_tried:
         if number % CHECK_EVERY == 0:
-            if not any(member.dead.grown for member in world.members):
+            if not any(member.grown for member in world.members):
                 graph.sound = number
             elif number >= 2 * graph.sound:
                 return  # a little later, so that more is learnt before all begins anew

@@ -18,7 +18,8 @@ from collections.abc import Iterator, Sequence
 from attrs import evolve, frozen
 
 from statemachines.exploration.events import Symbol
-from statemachines.exploration.moves import Fault, Label, Moves
+from statemachines.exploration.labels import Fault, Label
+from statemachines.exploration.moves import Moves
 from statemachines.exploration.packing import Part
 from statemachines.exploration.search import AnyOrder
 from statemachines.language.traffic import FAULTS, Item, Traffic
