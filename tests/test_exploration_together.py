@@ -9,9 +9,9 @@ from hypothesis import HealthCheck, assume, given, settings
 
 from statemachines import StepNeverSettles, load_definition, parse_definition
 from statemachines.exploration import explore_together
-from statemachines.exploration.worlds import Worlds
 from statemachines.exploration.search import Bounds, search
 from statemachines.exploration.together import Together
+from statemachines.exploration.worlds import Worlds
 from statemachines.language.definition import Definition
 from statemachines.table import chart
 from tests.cli_helpers import Command
@@ -69,12 +69,12 @@ def test_one_alone_is_explored_as_ever(definition: Definition) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(chart, "MAX_MICROSTEPS", 60)
         try:
-            world, _ = world_of(definition)
+            world = Worlds([definition]).make(None)
             fast = search(world, Bounds(150, None))
         except StepNeverSettles:
             assume(False)
         assume(fast.complete)
-        general, _ = world_of(definition)
+        general = Worlds([definition]).make(None)
         slow = search(Together([general.moves]), Bounds(None, None))
 
     def spots(graph: object) -> set[tuple[object, ...]]:

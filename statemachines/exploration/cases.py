@@ -14,7 +14,6 @@ from statemachines.exploration.packing import Packing, Part, TooMany
 from statemachines.exploration.reading import Reads, Relevance
 from statemachines.exploration.regions import Regions
 from statemachines.exploration.telling import signature_of
-from statemachines.exploration.values import frozen_value
 from statemachines.table.record import Identity, Record
 from statemachines.table.step import Steps
 from statemachines.table.table import Situation

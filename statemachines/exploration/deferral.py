@@ -7,8 +7,8 @@ the same wherever they are sent do so with one more event after both, too. So wo
 *place*, a connection as it is when its events are sent again, they do the same.
 
 Places are found while searching, and are one if they agree in their states, and in the facts that any word reads. A
-search begins with the words told apart at the places known so far, and holds every merger against each new place. If one
-was wrong, or another fact is read, the search begins anew with what was learnt, as it does for dead facts
+search begins with the words told apart at the places known so far, and holds every merger against each new place. If
+one was wrong, or another fact is read, the search begins anew with what was learnt, as it does for dead facts
 (:mod:`~statemachines.exploration.liveness`). In the last search all mergers hold at all places that there are.
 """
 
@@ -101,20 +101,40 @@ class Words:
         """Begin with what a search before this one has found: the facts that words read, and the places."""
         self.reads |= reads
         for record in records:
-            self._place(record)
+            self.place(record)
 
     def places(self) -> tuple[Record, ...]:
         """The places found so far."""
         return tuple(place.record for place in self._places.values())
 
-    def sent_again(self, record: Record, number: int) -> Made:
+    def sent_again(self, place: Place, record: Record, number: int) -> Made:
         """What the deferred events of a connection do when they are sent again."""
-        place = self._place(record)
+        if self._is_idle(place):
+            waits = self._resend(place.record, next(iter(self._events.values())))[1]
+            return Made(_copy(record, self.part.values[number]), reads=waits.reads)
         made, _ = self._done(place, number)
         fired, performed = self._also(place, number)
         there = _copy(record, made.record.deferred)
         there.situation, there.visits = made.record.situation, counted(record.visits, made.visits)
         return evolve(made, record=there, fired=made.fired | fired, performed=made.performed | performed)
+
+    def place(self, record: Record) -> Place:
+        """Where a connection is, as far as that matters for what was deferred."""
+        bare = _copy(record, ())
+        bare.timers = ()
+        cases = self._cases
+        key = cases.pack(bare) & (cases.situation_mask | cases.mask(self.reads & cases.relevance.facts))
+        place = self._places.get(key)
+        if place is None:
+            place = Place(bare)
+            place.done[0] = (Made(bare), "nothing")
+            for before, word, other in self._merged:
+                if self._is_idle(place):
+                    break
+                if self._extended(place, before, word)[1] != self._done(place, other)[1]:
+                    self.grown = True
+            self._places[key] = place
+        return place
 
     # -- words --
 
@@ -150,23 +170,6 @@ class Words:
         return fired, performed
 
     # -- places --
-
-    def _place(self, record: Record) -> Place:
-        bare = _copy(record, ())
-        bare.timers = ()
-        cases = self._cases
-        key = cases.pack(bare) & (cases.situation_mask | cases.mask(self.reads & cases.relevance.facts))
-        place = self._places.get(key)
-        if place is None:
-            place = Place(bare)
-            place.done[0] = (Made(bare), "nothing")
-            for before, word, other in self._merged:
-                if self._is_idle(place):
-                    break
-                if self._extended(place, before, word)[1] != self._done(place, other)[1]:
-                    self.grown = True
-            self._places[key] = place
-        return place
 
     def _is_idle(self, place: Place) -> bool:
         """Whether everything waits on at a place, so that no words are told apart there."""

@@ -83,7 +83,9 @@ class Findings:
 
     def livelocks(self) -> tuple[str, ...]:
         """Where steps without end follow in no time: circles of eventless transitions, or of own events coming back."""
-        found = dict.fromkeys(f"{phase} on {event}: never settles" for phase, event in sorted(self.moves.making.circles))
+        found = dict.fromkeys(
+            f"{phase} on {event}: never settles" for phase, event in sorted(self.moves.making.circles)
+        )
         heard = self.moves.cases.heard.mask
         done: set[int] = set()
         for number, case in enumerate(self.graph):

@@ -18,7 +18,6 @@ from typing import Any, cast
 
 from attrs import define, field
 
-from bus.event import Event
 from statemachines.exploration.cases import Cases
 from statemachines.exploration.reading import Reads, Relevance
 from statemachines.language.expressions import Expression

@@ -27,6 +27,7 @@ from statemachines.table.record import Record, Timer
 from statemachines.table.step import CREATED, TIMER_FIRED, Step, Steps
 from statemachines.table.table import CallEffect, PublishEffect
 
+
 class Making:
     """Makes the steps of one definition's connection, and keeps what was seen on the way."""
 

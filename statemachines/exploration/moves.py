@@ -10,7 +10,7 @@ A case with an event that comes back, or with a timer that is due now, has this 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from attrs import define, evolve, field, frozen
@@ -18,7 +18,7 @@ from attrs import define, evolve, field, frozen
 from bus.event import Event
 from statemachines.exploration.cases import Cases
 from statemachines.exploration.clocks import Change, fired, is_due, just_before, whole
-from statemachines.exploration.deferral import Words
+from statemachines.exploration.deferral import Place, Words
 from statemachines.exploration.events import Symbol
 from statemachines.exploration.labels import BACK, WAIT, Label
 from statemachines.exploration.liveness import Live, Liveness
@@ -50,6 +50,7 @@ class Then:
     event: Event | None
     moved: bool
     known: dict[int, tuple[bool, int, int, int, int]] = field(factory=dict)
+    place: Place | None = None
 
 
 @frozen
@@ -59,7 +60,6 @@ class Lessons:
     live: Live = field(factory=dict)
     read: Reads = Reads()
     places: tuple[Record, ...] = ()
-
 
 
 @define(eq=False)
@@ -135,6 +135,7 @@ class Moves:
         if cases.words is not None and lessons is not None:
             cases.words.learn(lessons.read, lessons.places)
         self.where_mask = cases.configuration_mask
+        self.deferred_mask = cases.deferred_mask
         self._groups: dict[int, tuple[Group, ...]] = {}
         self._charts: dict[tuple[int, int, int | None], Chart] = {}
         self._moved: dict[Moved, Moved] = {}
@@ -318,11 +319,11 @@ class Moves:
             chart.older, chart.known = chart.known, {}
 
     def _let_move(self, chart: Chart, case: int, middle: int, label: int) -> Moved | None:
-        before = self.cases.record(case & ~self.cases.deferred_mask)
+        before = self.cases.record(case & ~self.deferred_mask)
         made = self.making.move(before, self.labels[label])
         if made is None:
             return None
-        middle &= ~self.cases.deferred_mask
+        middle &= ~self.deferred_mask
         deferred = made.record.deferred
         if deferred:
             made = evolve(made, record=evolve(made.record, deferred=()))
@@ -343,7 +344,7 @@ class Moves:
         """What becomes of deferred events: whether a transition was taken, the case, what was read and what written."""
         words = self.cases.words
         assert words is not None
-        number = (case & self.cases.deferred_mask) >> words.part.shift
+        number = (case & self.deferred_mask) >> words.part.shift
         found = then.known.get(number)
         if found is None:
             found = then.known[number] = self._deferred(then, words, number)
@@ -358,9 +359,15 @@ class Moves:
             return False, before << shift, 0, 0, 0  # nothing will ever ask for these
         if not then.moved or not number:
             return False, (before ^ number) << shift, 0, 0, 0
-        made = self.making.keep(words.sent_again(then.record, number))
-        after, change = self._result(made, then.around)
+        if then.place is None:
+            then.place = words.place(then.record)
+        made = words.sent_again(then.place, then.record, number)
         reads = self.cases.mask(made.reads & self.relevance.facts)
+        if not made.took:
+            left = words.number(made.record.deferred)
+            return False, (before ^ left) << shift, 0, reads, 0
+        self.making.keep(made)
+        after, change = self._result(made, then.around)
         written = self.cases.mask(Reads(visits=made.written))
         return made.took, after ^ then.around ^ before << shift, change, reads, written
 
@@ -419,12 +426,12 @@ class Moves:
         chart = self._charts.get(key)
         if chart is None:
             chart = self._charts[key] = Chart(self._chart_mask(concern))
-        waits = self.cases.deferred_mask != 0 or self.labels[label].kind != "event"
+        waits = self.deferred_mask != 0 or self.labels[label].kind != "event"
         return chart, not (waits or concern.heard or self.wakes)
 
     def _is_told_apart(self, concern: Concern) -> bool:
         """Whether the chart may tell two events of one class apart."""
-        if self.cases.deferred_mask or (concern.moves and (self.making.hears_phases or self._heard_data)):
+        if self.deferred_mask or (concern.moves and (self.making.hears_phases or self._heard_data)):
             return True
         return any(reads_event(guard.tree) for guard in concern.guards)
 
@@ -436,7 +443,7 @@ class Moves:
     def _chart_mask(self, concern: Concern) -> int:
         parts, reads = concern.parts, Reads()
         if concern.moves:
-            guards = guards_of(self.steps.layout) if self.cases.deferred_mask else concern.guards
+            guards = guards_of(self.steps.layout) if self.deferred_mask else concern.guards
             reads = self.relevance.reader.reads(guards) | self.making.heard_reads
             if self.making.heard_reads.inside or self.making.hears_phases:
                 parts = None
