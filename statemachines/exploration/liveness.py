@@ -1,9 +1,9 @@
 """Which facts still matter where: what no step and no property reads before it is written anew is left out of a case.
 
-That is the live-variable analysis of compilers, used to merge states (Bozga, Fernandez and Ghirvu, State space reduction
-based on live variables analysis, 1999): two cases that agree in all but dead facts are bisimilar. What a step reads is
-seen, not guessed: the guards that the table asks on the way to its leaf, each as far as Python evaluates it. A case whose
-dead facts are different takes the same way, for nobody asks on it.
+That is the live-variable analysis of compilers, used to merge states (Bozga, Fernandez and Ghirvu, State space
+reduction based on live variables analysis, 1999): two cases that agree in all but dead facts are bisimilar. What a step
+reads is seen, not guessed: the guards that the table asks on the way to its leaf, each as far as Python evaluates it. A
+case whose dead facts are different takes the same way, for nobody asks about them on it.
 
 What is live is found while searching. A search begins with what the properties ask, and notes where a step reads a fact
 that was taken for dead, or leads to where it is live. Then it was wrong to merge, and all begins again with what was

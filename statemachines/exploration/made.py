@@ -26,6 +26,8 @@ class Heard:
         return (self.type, frozen_value(self.data))
 
 
+NO_CHANGE, NO_READS = Change(), Reads()
+
 Visits = tuple[tuple[int, bool, int], ...]
 
 
@@ -46,11 +48,11 @@ class Made:
 
     record: Record
     took: bool = False
-    change: Change = Change()
+    change: Change = NO_CHANGE
     heard: tuple[Heard, ...] = ()
     opened: int = 0
     closed: int = 0
-    reads: Reads = Reads()
+    reads: Reads = NO_READS
     visits: Visits = ()
     fired: frozenset[int] = frozenset()
     performed: frozenset[str] = frozenset()

@@ -13,14 +13,14 @@ from typing import Any
 from bus.event import Event
 from statemachines.connections.consequences import PHASE_CHANGED, Publication
 from statemachines.errors import StepNeverSettles
-from statemachines.exploration.cases import CONNECTION, Cases, Heard
+from statemachines.exploration.cases import CONNECTION, Cases
 from statemachines.exploration.clocks import Change, remaining
 from statemachines.exploration.conflicts import Conflicts
 from statemachines.exploration.deferral import Resent, Words
 from statemachines.exploration.events import Symbol
 from statemachines.exploration.labels import Label
 from statemachines.exploration.liveness import Watched
-from statemachines.exploration.made import Made, visits_of
+from statemachines.exploration.made import Heard, Made, visits_of
 from statemachines.exploration.reading import Reads, Relevance
 from statemachines.language.definition import Property
 from statemachines.table.record import Record, Timer

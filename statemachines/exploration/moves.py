@@ -22,7 +22,7 @@ from statemachines.exploration.deferral import Place, Words
 from statemachines.exploration.events import Symbol
 from statemachines.exploration.labels import BACK, WAIT, Label
 from statemachines.exploration.liveness import Live, Liveness
-from statemachines.exploration.made import Heard, Made
+from statemachines.exploration.made import NO_READS, Heard, Made
 from statemachines.exploration.making import Making, event_of
 from statemachines.exploration.reading import Reads, Relevance, guards_of, reads_event
 from statemachines.exploration.regions import Concern
@@ -33,8 +33,8 @@ MAX_KNOWN = 250_000
 """So many steps are remembered, and as many that were before: some 40 MB, however many cases there are."""
 
 Moved = tuple[bool, int, int, int, int, "Then | None"]
-"""What the chart did: whether a transition was taken, the bits that changed, what becomes of the timers; and of the facts
-the bits that it read, and those that it wrote whatever they were. Last what becomes of deferred events, if anything."""
+"""What the chart did: whether a transition was taken, the bits that changed, what becomes of the timers; of the facts
+the bits that it read, and those that it wrote whatever they were; and what becomes of deferred events, if anything."""
 
 
 @define(eq=False)
@@ -55,10 +55,15 @@ class Then:
 
 @frozen
 class Lessons:
-    """What a search has learnt for the next one: where which facts are live, and where deferred events are sent again."""
+    """What a search has learnt for the next one.
+
+    :ivar live: where which facts are live
+    :ivar read: the facts that deferred events read when they are sent again
+    :ivar places: where they are
+    """
 
     live: Live = field(factory=dict)
-    read: Reads = Reads()
+    read: Reads = NO_READS
     places: tuple[Record, ...] = ()
 
 
