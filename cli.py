@@ -362,11 +362,10 @@ def explore(
     phasebus explore my_call.yaml --scenarios found/      then: phasebus simulate my_call.yaml found/NAME.scenario.yaml
     """
     from statemachines.exploration import Bounds, explore_together
-    from statemachines.exploration import explore as explore_one
 
     loaded = [_load(definition) for definition in definitions]
-    if len(loaded) > 1 and (traffic is not None or scenarios is not None):
-        raise click.UsageError("--traffic and --scenarios go with one DEFINITION.")
+    if len(loaded) > 1 and scenarios is not None:
+        raise click.UsageError("--scenarios goes with one DEFINITION: a scenario plays one.")
     bounds = Bounds(cases, _duration("--time", longest))
     sent = None
     if traffic is not None:
@@ -375,10 +374,7 @@ def explore(
         sent = load_traffic(traffic, loaded[0])
     with _progress("exploring") as status:
         progress = None if status is None else _so_far(status)
-        if len(loaded) == 1:
-            found = explore_one(loaded[0], bounds, progress, sent)
-        else:
-            found = explore_together(loaded, bounds, progress)
+        found = explore_together(loaded, bounds, progress, sent)
     if as_json:
         click.echo(json.dumps(found.to_dict()))
     else:

@@ -13,6 +13,7 @@ from statemachines.exploration.search import Bounds, search
 from statemachines.exploration.together import Together
 from statemachines.exploration.worlds import Worlds
 from statemachines.language.definition import Definition
+from statemachines.language.traffic import read_traffic
 from statemachines.table import chart
 from tests.cli_helpers import Command
 from tests.exploration_helpers import timed_definitions
@@ -61,6 +62,22 @@ def test_definitions_that_have_nothing_in_common_combine() -> None:
     other = parse_definition(CALL.replace("call", "door").replace("credit", "key").replace("billing", "light"))
     found = explore_together([call, other])
     assert found.configurations == 9
+
+
+def test_a_traffic_reaches_all_of_them() -> None:
+    call, billing = parse_definition(CALL), parse_definition(BILLING)
+
+    def judged(sources: str) -> dict[str, bool | None]:
+        traffic = read_traffic(f"sources: {sources}", "<traffic>", call)
+        found = explore_together([call, billing], traffic=traffic)
+        assert found.complete
+        return {one.name: one.holds for one in found.properties}
+
+    # Nobody but the call starts the billing now, and so it ends the call if nobody hangs up.
+    assert judged("{phone: [call.answered]}") == {"call.nobody_talks_for_ever": True, "billing.counts": True}
+    assert judged("{phone: [call.ended]}")["billing.counts"] is False
+    started_before = judged("{other: [billing.started], phone: [call.answered]}")
+    assert started_before["call.nobody_talks_for_ever"] is False
 
 
 @settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))

@@ -37,15 +37,18 @@ def explore(
 
 
 def explore_together(
-    definitions: Sequence[Definition], bounds: Bounds | None = None, progress: Progress | None = None
+    definitions: Sequence[Definition],
+    bounds: Bounds | None = None,
+    progress: Progress | None = None,
+    traffic: Traffic | None = None,
 ) -> Exploration:
     """As :func:`explore`, with a connection of each definition on one bus: each hears what any of them publishes.
 
-    States and properties are named as ``definition.name``.
+    States and properties are named as ``definition.name``. The traffic's dependencies are those of the first.
     """
     if len(definitions) == 1:
-        return explore(definitions[0], bounds, progress)
-    return _explored(Worlds(definitions), definitions, bounds, progress)
+        return explore(definitions[0], bounds, progress, traffic)
+    return _explored(Worlds(definitions, traffic), definitions, bounds, progress)
 
 
 def _explored(

@@ -135,6 +135,18 @@ class AnyOrder:
             active = True
         return active, tried
 
+    def ended(self, case: int) -> bool:
+        """Whether the connection has ended."""
+        return self.moves.ended(case)
+
+    def after(self, label: int, case: int) -> tuple[bool, int]:
+        """Whether a transition was taken, and the case, after an event."""
+        return self.moves.after(label, case)
+
+    def timer_label(self, clock: Clock) -> int:
+        """The label of the timer that is due next."""
+        return self.moves.timer_label(clock)
+
     def come_back(self, case: int) -> tuple[bool, int]:
         """Whether a transition was taken, and the case, after the first of the events that come back has done so."""
         return self.moves.come_back(case)

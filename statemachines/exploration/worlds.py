@@ -58,9 +58,10 @@ class Worlds:
             cases = Cases(one.steps, one.relevance, one.required, pairs, shared, merge=lessons is not None)
             taught = None if lessons is None else lessons[number] if lessons else Lessons()
             members.append(Moves(one.steps, one.relevance, cases, self._symbols, states, taught))
+        world = AnyOrder(members[0]) if len(members) == 1 else Together(members)
         if self._traffic is not None:
-            return Given(members[0], self._traffic, self._symbols, reduce=self._reduce)
-        return AnyOrder(members[0]) if len(members) == 1 else Together(members)
+            return Given(world, self._traffic, self._symbols, reduce=self._reduce)
+        return world
 
 
 def _ready(definitions: Sequence[Definition], dependencies: tuple[str, ...] | None) -> Iterator[_Ready]:
@@ -73,7 +74,7 @@ def _ready(definitions: Sequence[Definition], dependencies: tuple[str, ...] | No
     layouts = [steps.layout for steps, _ in prepared]
     for steps, judged in prepared:
         required = steps.layout.required_by_default
-        if dependencies is not None:
+        if dependencies is not None and steps is prepared[0][0]:
             required = sum({steps.bit(name) for name in dependencies})
         others = [other for other in layouts if other is not steps.layout]
         yield _Ready(steps, required, Relevance(steps.layout, required, judged, others))
