@@ -11,7 +11,7 @@ from attrs import evolve
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from statemachines import StepNeverSettles
+from statemachines import StepNeverSettles, parse_definition
 from statemachines.exploration import deferral
 from statemachines.exploration.exploring import all_cases
 from statemachines.exploration.findings import Findings
@@ -119,3 +119,59 @@ def test_facts_that_are_left_out_where_nothing_reads_them_change_nothing(definit
 @given(judged_definitions(defers=True))
 def test_deferred_events_that_are_merged_change_nothing(definition: Definition) -> None:
     compare(definition)
+
+
+LATE = """
+name: late
+remember: {kept: {on: {event: a.came, when: In('first')}, value: data.n}}
+states:
+  first: {initial: true, transitions: [{event: b.came, target: second}]}
+  second: {transitions: [{event: b.came, target: third}]}
+  third: {transitions: [{event: b.came, cond: meta.kept == 1, target: bad}, {event: c.came, target: good}]}
+  good: {transitions: [{event: a.never, target: good}]}
+  bad: {final: true}
+properties:
+  found: {sometimes: "In('bad')"}
+"""
+
+
+def test_a_fact_that_is_read_three_states_on_is_kept_until_then_and_no_longer() -> None:
+    definition = parse_definition(LATE)
+    merged = all_cases(Worlds([definition]), Bounds(None, None))
+    plain = search(Worlds([definition]).make(None), Bounds(None, None))
+    assert _everything(merged, definition) == _everything(plain, definition)
+    kept = [merged.world.moves.cases.states(case) for case in merged]
+    assert {kept.count(states) for states in kept} == {1, 2}, "good and bad once, the others twice: is it 1, or not?"
+
+
+ORDERS = """
+name: orders
+dependencies:
+  late: {ready_on: [{event: a.came, when: not In('closed')}, {event: b.came, when: not In('closed')}]}
+states:
+  closed: {initial: true, defer: [a.came, b.came], transitions: [{event: door.opened, target: open}]}
+  open:
+    transitions:
+      - {event: a.came, unless: late, target: a_first}
+      - {event: b.came, unless: late, target: b_first}
+  a_first: {transitions: [{event: b.came, unless: late, target: both}]}
+  b_first: {transitions: [{event: a.came, unless: late, target: wrong}]}
+  both: {final: true}
+  wrong: {final: true}
+properties:
+  in_order: {never: "In('wrong')"}
+  both_come: {sometimes: "In('both')"}
+"""
+
+
+def test_orders_of_deferred_events_are_told_apart_as_far_as_they_lead_elsewhere(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(step, "MAX_DEFERRED", 8)
+    monkeypatch.setattr(deferral, "MAX_DEFERRED", 8)
+    definition = parse_definition(ORDERS)
+    merged = all_cases(Worlds([definition]), Bounds(None, None))
+    plain = search(Worlds([definition]).make(None), Bounds(None, None))
+    assert _everything(merged, definition) == _everything(plain, definition)
+    # Nothing, only a, only b, a before b, b before a: so many classes at most for each of eight lengths.
+    assert len(merged.cases) <= 1 + 8 * 4 + 9 < len(plain.cases)

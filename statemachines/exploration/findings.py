@@ -29,15 +29,18 @@ class Findings:
     ) -> Exploration:
         """All of it."""
         names = transition_names(definition)
+        fired = self.moves.making.fired
+        passed = {t.target for n, t in enumerate(self.moves.making.conflicts.transitions) if n in fired}
+        entered = self.entered | passed  # entered and left in one step, a state is active in no case
         depths = Counter(self.graph.depths())
         return Exploration(
             name=definition.name,
             configurations=self.configurations(),
             cases=len(self.graph.cases),
             transitions=self.graph.transitions,
-            unreachable_states=tuple(state.id for state in definition.walk() if state.id not in self.entered),
+            unreachable_states=tuple(state.id for state in definition.walk() if state.id not in entered),
             dead_ends=self.dead_ends(),
-            unfired_transitions=tuple(name for n, name in enumerate(names) if n not in self.moves.making.fired),
+            unfired_transitions=tuple(name for n, name in enumerate(names) if n not in fired),
             conflicts=tuple(
                 f"{names[one.first]} / {names[one.second]} (on {one.event_type})"
                 for one in sorted(self.moves.making.conflicts.found.values())
