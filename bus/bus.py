@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Callable, Coroutine, Iterable
+from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypedDict, TypeVar, Unpack, overload
 
@@ -84,6 +85,8 @@ class EventBus:
         self.pending = Pending()
         self._fan_out = FanOut(self, self._refuse_publishing, replay_limit)
         self._routes = self._fan_out.routes
+        self.has_listener = self._fan_out.has_listener
+        self.pass_unheard = self._fan_out.pass_unheard
         self.reports = Reports(self, self._fan_out, lambda: self._stopped)
         self._workers: Workers | None = None
         self._open = False
@@ -229,19 +232,6 @@ class EventBus:
             return Event(type, connection_id, data, **fields)
         except TypeError as error:
             raise InvalidEvent(str(type), None, str(error).replace("Event.__init__() ", "")) from None
-
-    def has_listener(self, event_type: str, connection_id: str | None = None, besides: Reactor | None = None) -> bool:
-        """Whether anybody ``besides`` this reactor would hear such an event.
-
-        If not, it need not be built (:meth:`pass_unheard`).
-        """
-        return self._fan_out.has_listener(event_type, connection_id, besides)
-
-    def pass_unheard(
-        self, event_type: str, connection_id: str | None = None, make: Callable[[], Event] | None = None
-    ) -> None:
-        """Publish an event that nobody would hear: it is counted, and made if somebody wants it replayed."""
-        self._fan_out.pass_unheard(event_type, connection_id, make)
 
     def _refuse_publishing(self) -> None:
         # While the bus drains, handlers may still publish: what they do belongs to what is drained.
@@ -413,13 +403,8 @@ class EventBus:
 
     def attach(self, reactor: Reactor) -> Callable[[], None]:
         """Let a lifecycle (or whatever keeps step with the bus) hear every event; returns how to detach it."""
-        fan_out = self._fan_out
-        fan_out.reactors = (*fan_out.reactors, reactor)
-
-        def detach() -> None:
-            fan_out.reactors = tuple(other for other in fan_out.reactors if other is not reactor)
-
-        return detach
+        self._fan_out.attach(reactor)
+        return partial(self._fan_out.detach, reactor)
 
     # -- looking at it ------------------------------------------------------------------------------------------------
 

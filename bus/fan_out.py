@@ -56,6 +56,16 @@ class FanOut:
         self._lines: dict[str | None, anyio.Lock] = {}
         self._tickets = 0
 
+    def attach(self, reactor: Reactor) -> None:
+        """Let it hear every event."""
+        self.reactors = (*self.reactors, reactor)
+        self.routes.react(self.reactors)
+
+    def detach(self, reactor: Reactor) -> None:
+        """Let it hear nothing more."""
+        self.reactors = tuple(other for other in self.reactors if other is not reactor)
+        self.routes.react(self.reactors)
+
     async def send(self, event: Event, handed_out: Route | None = None) -> None:
         """Let everybody have the event; returns when inline handlers and reactors are done with it.
 
@@ -161,30 +171,30 @@ class FanOut:
             dropped.append((event, inbox))
         await self._follow_up(event, route, dropped)
 
-    def has_listener(self, event_type: str, connection_id: str | None, besides: Reactor | None = None) -> bool:
-        """Whether anybody ``besides`` this reactor would hear such an event."""
+    def has_listener(self, event_type: str, connection_id: str | None = None, besides: Reactor | None = None) -> bool:
+        """Whether anybody ``besides`` this reactor would hear such an event.
+
+        If not, it need not be built (:meth:`pass_unheard`).
+        """
         topic = self._known_topics.get(event_type) or self.topics.of(event_type)
         route = topic.route
         if route is None or self.routes.own:
             route = self.routes.find(topic, connection_id)
         if route.inline or route.queued:
             return True
-        for reactor in self.reactors:
-            if reactor is not besides and reactor.names(event_type):
+        for reactor in route.reactors:
+            if reactor is not besides:
                 return True
         return bool(self._waiting and self.waiters.find(route.patterns, connection_id))
 
-    def pass_unheard(self, event_type: str, connection_id: str | None, make: Callable[[], Event] | None) -> None:
+    def pass_unheard(
+        self, event_type: str, connection_id: str | None = None, make: Callable[[], Event] | None = None
+    ) -> None:
         """Count an event that nobody hears, and keep what makes it for those who subscribe too late."""
         topic = self._known_topics.get(event_type) or self.topics.of(event_type)
         topic.counted_as.count += 1
         if self.recent is not None and make is not None:
-            kept = topic.last.get(connection_id)
-            if kept is None:
-                self.recent.keep(topic, connection_id, make, perf_counter_ns())
-            else:
-                kept.event = make
-                kept.published_ns = perf_counter_ns()
+            self.recent.keep(topic, connection_id, make, perf_counter_ns())
 
     def _must_wait(self, event: Event, route: Route) -> bool:
         for inbox in route.queued:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 from bus.event import Event
 from bus.names import EventType, prefixes
+from bus.reactor import Reactor
 from bus.stream import StreamInbox
 from bus.subscription import Subscription
 
@@ -19,9 +20,8 @@ class Kept:
 
     __slots__ = ("event", "published_ns")
 
-    def __init__(self, event: Event | Callable[[], Event], published_ns: int) -> None:
-        self.event = event
-        self.published_ns = published_ns
+    event: Event | Callable[[], Event]
+    published_ns: int
 
     def made(self) -> Event:
         """The event, which is made only now if nobody heard it when it was published."""
@@ -34,12 +34,16 @@ class Route:
     """Where events of one type go, in the order of subscribing.
 
     :ivar patterns: every pattern that matches the type
+    :ivar reactors: those to whom the type can matter; they hear of all others, too
     """
 
-    __slots__ = ("inline", "patterns", "queued")
+    __slots__ = ("inline", "patterns", "queued", "reactors")
 
-    def __init__(self, targets: Iterable[Target], patterns: tuple[str, ...]) -> None:
+    def __init__(
+        self, targets: Iterable[Target], patterns: tuple[str, ...], reactors: tuple[Reactor, ...] = ()
+    ) -> None:
         ordered = sorted(targets, key=lambda target: target.order)
+        self.reactors = reactors
         self.inline = tuple(t for t in ordered if isinstance(t, Subscription) and t.inline)
         self.queued = tuple(t for t in ordered if t not in self.inline)
         self.patterns = patterns
@@ -145,10 +149,11 @@ class _Index:
 class Routes:
     """All subscriptions and streams of a bus: those for every connection, and those for one."""
 
-    __slots__ = ("_shared", "_topics", "own")
+    __slots__ = ("_reactors", "_shared", "_topics", "own")
 
     def __init__(self, topics: Topics) -> None:
         self._topics = topics
+        self._reactors: tuple[Reactor, ...] = ()
         self._shared = _Index()
         self.own: dict[str | None, _Index] = {}
 
@@ -175,6 +180,13 @@ class Routes:
             if not index.by_pattern:
                 del self.own[target.connection_id]
 
+    def react(self, reactors: tuple[Reactor, ...]) -> None:
+        """These are the reactors now."""
+        self._reactors = reactors
+        self._topics.forget_routes("*")
+        for index in self.own.values():
+            index.routes = {}
+
     def find(self, topic: Topic, connection_id: str | None) -> Route:
         """Where an event of this type and connection goes."""
         shared = topic.route or self._find_shared(topic)
@@ -185,7 +197,8 @@ class Routes:
         # Letting go of a stream removes it at any moment, this one included: a route out of date must not be kept.
         while True:
             topic.route = unfinished = Route((), topic.patterns)
-            route = Route(self._shared.matching(topic.patterns), topic.patterns)
+            reactors = tuple(reactor for reactor in self._reactors if reactor.names(topic.name))
+            route = Route(self._shared.matching(topic.patterns), topic.patterns, reactors)
             if topic.route is unfinished:
                 topic.route = route
                 return route
@@ -195,7 +208,7 @@ class Routes:
         if known is not None and known[1] is shared:
             return known[0]
         routes = index.routes
-        route = Route([*shared, *index.matching(topic.patterns)], topic.patterns)
+        route = Route([*shared, *index.matching(topic.patterns)], topic.patterns, shared.reactors)
         if len(routes) >= MAX_TYPES:
             routes.clear()
         routes[topic.name] = (route, shared)

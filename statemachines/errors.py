@@ -102,5 +102,9 @@ class PictureError(PhasebusError):
     """A picture could not be drawn: no layout engine is there, or it failed."""
 
 
+class CannotPlay(PhasebusError):
+    """A scenario that the page of a definition has no steps for."""
+
+
 class CannotExport(PhasebusError):
     """Something of a definition that the other notation has no words for, so that it would go another way there."""

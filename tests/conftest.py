@@ -6,9 +6,18 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from playwright.sync_api import Browser
+
+    from tests.page_helpers import Pages
 
 pytest.register_assert_rewrite("bus.transports.suite")
 
@@ -20,3 +29,23 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "test"))
 @pytest.fixture(params=["asyncio", "trio"])
 def anyio_backend(request: pytest.FixtureRequest) -> str:
     return str(request.param)
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Browser]:
+    """One headless Chromium for all tests of a process, since starting it takes a second."""
+    from tests.chromium import launched
+
+    with launched() as browser:
+        yield browser
+
+
+@pytest.fixture
+def pages(chromium: Browser, tmp_path: Path) -> Iterator[Pages]:
+    """Opens pages; at the end, nothing went wrong in them, and nothing was asked of a network."""
+    from tests.page_helpers import Pages
+
+    opened = Pages(chromium, tmp_path)
+    yield opened
+    opened.close()
+    assert opened.wrong == []

@@ -90,5 +90,5 @@ def assert_nothing_is_kept(lifecycle: ConnectionLifecycle, bus: EventBus) -> Non
     assert len(connections.early) == 0
     assert connections.early._by_key == {}
     assert len(connections._timers) == 0
-    assert engine.watchers._waiters == {}
-    assert engine.watchers._changes == {}
+    assert engine.watchers.waiters == {}
+    assert engine.watchers.changes == {}

@@ -341,7 +341,12 @@ async def test_telling_while_a_call_is_cancelled_does_not_fail() -> None:
 def test_ctrl_c_in_the_middle_of_the_call_ends_cleanly() -> None:
     command = [sys.executable, "-W", "error", "-m", "examples.webrtc_call", "--frames", "1000000"]
     with subprocess.Popen(
-        [*command, "--record", "/dev/stdout"], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [*command, "--record", "/dev/stdout"],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a job in a shell's background ignores it
     ) as process:
         assert process.stdout is not None
         for line in process.stdout:

@@ -82,6 +82,18 @@ def test_an_item_with_a_chance_comes_or_not() -> None:
     assert found["ready"].holds is True
 
 
+def test_what_makes_no_difference_stays_away_from_a_counterexample() -> None:
+    text = """
+name: door
+states:
+  shut: {initial: true, transitions: [{event: door.opened, target: open}]}
+  open: {transitions: [{event: door.closed, target: shut}]}
+properties:
+  opened: {leads_to: ["In('shut')", "In('open')"]}
+"""
+    assert steps(explored("sources: {wind: [{publish: door.closed, chance: 0.5}]}", text)["opened"]) == []
+
+
 def test_an_item_can_come_so_late_that_a_timer_is_due_first() -> None:
     found = explored(ALL)
     assert steps(found["never_missed"]) == [{"wait": "5s"}]

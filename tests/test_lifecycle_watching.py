@@ -121,14 +121,14 @@ async def test_wait_that_takes_too_long_raises_a_time_out_that_says_why(timeout:
             await world.lifecycle.wait_until("c", "open", timeout)
         why = world.lifecycle.why("c")
         assert str(raised.value) == f"open not reached within {timeout:g} s: {why}"
-        assert world.lifecycle._engine.watchers._waiters == {}
+        assert world.lifecycle._engine.watchers.waiters == {}
 
 
 async def test_wait_that_is_cancelled_leaves_nothing() -> None:
     async with running() as world:
         with anyio.move_on_after(0.001):
             await world.lifecycle.wait_until("c", "open")
-        assert world.lifecycle._engine.watchers._waiters == {}
+        assert world.lifecycle._engine.watchers.waiters == {}
 
 
 async def test_closing_releases_who_waits() -> None:
@@ -250,7 +250,7 @@ async def test_letting_go_of_changes_frees_them() -> None:
         changes = world.lifecycle.changes("c")
         del changes
         gc.collect()
-        assert world.lifecycle._engine.watchers._changes == {}
+        assert world.lifecycle._engine.watchers.changes == {}
 
 
 async def test_reader_that_falls_too_far_behind_is_told(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -102,6 +102,7 @@ class Connections:
         """The last connections that ended and were forgotten, with the phase they ended in."""
         self._notes: dict[str, tuple[Note, ...]] = {}
         self.keys = Keys(self.steps, lambda connection_id: self.records[connection_id].ended)
+        self._declares_keys = self.keys.declares
         self._timers = TimerQueue()
         self._starts = tuple(
             (trigger.event, True if trigger.when is None else self.steps.table.compiler.guard(trigger.when))
@@ -172,8 +173,6 @@ class Connections:
     def receive(self, event: Event, *, at: float, now: float) -> list[Reaction]:
         """Process an event of the bus."""
         connection_id = event.connection_id
-        if connection_id in self.records:
-            return self._arrived(connection_id, event, at, now)
         if connection_id is None:
             keys = self.keys.named_by(event)
             if not keys:
@@ -181,11 +180,12 @@ class Connections:
             connection_id = next((holder for key in keys if (holder := self.keys.holder(key)) is not None), None)
             if connection_id is None:
                 return self._nobody(tuple(keys), event, now)
-        if connection_id not in self.records:
-            if self.starts_on(event):
-                return self._start_on(connection_id, event, at, now)
-            return self._nobody((("connection_id", connection_id),), event, now)
-        return self._arrived(connection_id, event, at, now)
+        record = self.records.get(connection_id)
+        if record is not None:
+            return self._arrived(record, event, at, now)
+        if self.starts_on(event):
+            return self._start_on(connection_id, event, at, now)
+        return self._nobody((("connection_id", connection_id),), event, now)
 
     def mark(
         self, connection_id: str, dependency: str, *, at: float, now: float, cause: Event | None = None
@@ -225,7 +225,10 @@ class Connections:
 
     def earliest(self) -> float | None:
         """When something may be due, at the earliest: what is cancelled meanwhile counts."""
-        timer, early = self._timers.earliest(), self.early.next_deadline()
+        timer = self._timers.earliest()
+        if not self.early.held:
+            return timer
+        early = self.early.next_deadline()
         return early if timer is None or (early is not None and early < timer) else timer
 
     def next_deadline(self) -> float | None:
@@ -252,26 +255,30 @@ class Connections:
 
     # -- details --
 
-    def _arrived(self, connection_id: str, event: Event, at: float, now: float) -> list[Reaction]:
-        record = self.records.get(connection_id)
-        if record is None:  # ended and forgotten by an event before this one
-            self.counts.unknown += 1
-            return [Reaction("unknown", event, connection_id)]
-        identity = record.identity
+    def _arrived(self, record: Record, event: Event, at: float, now: float) -> list[Reaction]:
         if record.situation.final:
             return [self._finished(record, event)]
-        if event.tenant_id is not None and event.tenant_id != identity.tenant_id:
+        if event.tenant_id is not None and event.tenant_id != record.identity.tenant_id:
             return [self._foreign(record, event)]
-        bound = self._bind(event, record) if event.call_id is not None or self.keys.declares else None
-        if bound:
-            record = self.records[connection_id]
+        if event.call_id is not None or self._declares_keys:
+            bound = self._bind(event, record)
+            if bound:
+                connection_id = record.identity.connection_id
+                reactions = self._arrived(self.records[connection_id], event, at, now)
+                return reactions + self._release(connection_id, bound, at, now)
         try:
             step = self.steps.event(record, event, at=at, now=now)
         except StepNeverSettles as error:
-            reactions = self._cut(record, event, error)
-        else:
-            reactions = self._made(record, step, at, now)
-        return reactions + self._release(connection_id, bound, at, now) if bound else reactions
+            return self._cut(record, event, error)
+        return self._made(record, step, at, now)
+
+    def _arrived_first(self, connection_id: str, event: Event, at: float, now: float) -> list[Reaction]:
+        """What came with the registration or before it; one of these may have been the connection's last."""
+        record = self.records.get(connection_id)
+        if record is None:
+            self.counts.unknown += 1
+            return [Reaction("unknown", event, connection_id)]
+        return self._arrived(record, event, at, now)
 
     def _bind(self, event: Event, record: Record) -> list[Key]:
         """Let a connection be found by what the event says of it, unless another is."""
@@ -301,18 +308,24 @@ class Connections:
         return [reaction]
 
     def _keep(self, record: Record, step: Step, now: float, again: bool = False) -> None:
-        counts = self.counts
+        counts, outcome, after, during = self.counts, step.outcome, step.after, step.during
         counts.processed += 1
-        changed = step.after is not record
+        changed = after is not record
         if changed:
-            self._commit(step, now)
-        if step.deferral == "deferred":
-            counts.deferred += 1
-        elif step.deferral == "refused":
-            counts.refused += 1
-        elif step.outcome.quiet and (not changed or again or step.event.type == TIMER_FIRED):
+            self.records[after.identity.connection_id] = after
+            if after.timers is not record.timers:
+                self._change_timers(record.timers, after.timers, len(outcome.arms), step.fired)
+            if after.situation.final:
+                self._end(after, now)
+        if step.deferral is not None:
+            if step.deferral == "deferred":
+                counts.deferred += 1
+            else:
+                counts.refused += 1
+        elif outcome.quiet and (not changed or again or step.event.type == TIMER_FIRED):
             counts.ignored += 1
-        self._note_step(step, record)
+        if outcome.quiet or not during.ready & ~record.ready or record.ready & ~during.ready or during.failed:
+            self._note_step(step, record)
 
     def _send_again(self, connection_id: str, at: float, now: float) -> Iterator[Reaction]:
         """Send deferred events again, in order; from the first on after each change of configuration."""
@@ -341,24 +354,23 @@ class Connections:
         self._keep(record, step, now, again=True)
         return Reaction("step", event, record.connection_id, step, again=True)
 
-    def _commit(self, step: Step, now: float) -> None:
-        after, before = step.after, step.before
-        connection_id = after.identity.connection_id
-        self.records[connection_id] = after
-        timers, earlier = after.timers, () if before is None else before.timers
-        if timers is not earlier:
-            armed = len(step.outcome.arms)
-            for timer in timers[len(timers) - armed :]:
-                self._timers.arm(timer)
-            if len(earlier) + armed > len(timers) + (step.fired is not None):
-                for timer in earlier:
-                    if timer not in timers and timer is not step.fired:
-                        self._timers.cancel(timer)
-        if after.situation.final:
-            if self.definition.retain > 0:
-                self._timers.forget(now + self.definition.retain, connection_id)
-            else:
-                self._forget(connection_id)
+    def _end(self, record: Record, now: float) -> None:
+        if self.definition.retain > 0:
+            self._timers.forget(now + self.definition.retain, record.identity.connection_id)
+        else:
+            self._forget(record.identity.connection_id)
+
+    def _change_timers(
+        self, before: tuple[Timer, ...], after: tuple[Timer, ...], armed: int, fired: Timer | None
+    ) -> None:
+        """Arm the last ``armed`` of those that run now, and cancel those that ran and do so no longer."""
+        kept = len(after) - armed
+        for timer in after[kept:]:
+            self._timers.arm(timer)
+        if len(before) > kept + (fired is not None):
+            for timer in before:
+                if timer is not fired and (not kept or timer not in after):
+                    self._timers.cancel(timer)
 
     def starts_on(self, event: Event) -> bool:
         """Whether this event registers a connection that is not yet known."""
@@ -393,17 +405,22 @@ class Connections:
         self, identity: Identity, required: int, created: Event, first: Iterable[Event], at: float, now: float
     ) -> list[Reaction]:
         """Let a connection in; then process its first events, and those that came early."""
-        connection_id, keys = identity.connection_id, keys_of(identity)
+        connection_id = identity.connection_id
         try:
             step = self.steps.register(identity, required, created, at=at, now=now)
         except StepNeverSettles as error:
             return [Reaction("failed", created, connection_id, error=error)]
-        self._commit(step, now)
-        reactions = [Reaction("registered", created, connection_id, step)]
+        keys = keys_of(identity) if identity.call_id is not None or identity.keys else []
         self.keys.bind(keys, connection_id)
+        after = self.records[connection_id] = step.after
+        for timer in after.timers:
+            self._timers.arm(timer)
+        if after.situation.final:
+            self._end(after, now)
+        reactions = [Reaction("registered", created, connection_id, step)]
         for event in first:
-            reactions += self._arrived(connection_id, event, at, now)
-        if not len(self.early):
+            reactions += self._arrived_first(connection_id, event, at, now)
+        if not self.early.held:
             return reactions
         return reactions + self._release(connection_id, [("connection_id", connection_id), *keys], at, now)
 
@@ -412,7 +429,7 @@ class Connections:
         return [
             evolve(reaction, released=True)
             for event in self.early.take(keys)
-            for reaction in self._arrived(connection_id, event, at, now)
+            for reaction in self._arrived_first(connection_id, event, at, now)
         ]
 
     def _required(self, names: Iterable[Any] | None) -> int:

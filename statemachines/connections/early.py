@@ -30,16 +30,16 @@ class EarlyEvents:
 
     def __init__(self, keep_s: float) -> None:
         self.keep_s = keep_s
-        self._held: OrderedDict[int, Held] = OrderedDict()
+        self.held: OrderedDict[int, Held] = OrderedDict()
         self._by_key: dict[Key, deque[int]] = {}
         self._arrivals = 0
 
     def __len__(self) -> int:
-        return len(self._held)
+        return len(self.held)
 
     def waiting_for(self, key: Key) -> list[Event]:
         """The events that wait for this key, the oldest first."""
-        return [self._held[number].event for number in self._by_key.get(key, ())]
+        return [self.held[number].event for number in self._by_key.get(key, ())]
 
     def hold(self, keys: tuple[Key, ...], event: Event, now: float) -> list[Event]:
         """Keep an event; returns those that had to go for it."""
@@ -48,10 +48,10 @@ class EarlyEvents:
             own = self._by_key.get(key, deque())
             if len(own) >= MAX_PER_CONNECTION:
                 gone.append(self._remove(own[0]))
-        if not gone and len(self._held) >= MAX_IN_ALL:
-            gone.append(self._remove(next(iter(self._held))))
+        if not gone and len(self.held) >= MAX_IN_ALL:
+            gone.append(self._remove(next(iter(self.held))))
         self._arrivals += 1
-        self._held[self._arrivals] = Held(event, now, keys)
+        self.held[self._arrivals] = Held(event, now, keys)
         for key in keys:
             self._by_key.setdefault(key, deque()).append(self._arrivals)
         return gone
@@ -63,20 +63,20 @@ class EarlyEvents:
 
     def next_deadline(self) -> float | None:
         """When the oldest will have waited long enough."""
-        return next(iter(self._held.values())).arrived + self.keep_s if self._held else None
+        return next(iter(self.held.values())).arrived + self.keep_s if self.held else None
 
     def expired(self, now: float) -> list[Event]:
         """The events that have waited long enough; they wait no longer."""
         gone = []
-        while self._held:
-            number, held = next(iter(self._held.items()))
+        while self.held:
+            number, held = next(iter(self.held.items()))
             if held.arrived + self.keep_s > now:
                 break
             gone.append(self._remove(number))
         return gone
 
     def _remove(self, number: int) -> Event:
-        held = self._held.pop(number)
+        held = self.held.pop(number)
         for key in held.keys:
             own = self._by_key[key]
             own.remove(number)

@@ -9,7 +9,6 @@ from attrs import frozen
 
 from statemachines.table.layout import Layout
 from statemachines.table.record import Record
-from statemachines.table.step import dependency_status
 
 
 @frozen
@@ -51,7 +50,7 @@ def state_of(record: Record, layout: Layout) -> ConnectionState:
         tenant_id=identity.tenant_id,
         phase=record.situation.phase,
         configuration=record.situation.configuration,
-        dependencies={name: dependency_status(record, bit) for name, bit in layout.bits.items()},
+        dependencies=layout.statuses(ready, record.failed),
         ready_conditions={name: ready & layout.bits[name] != 0 for name in layout.named(record.required)},
         created_at=identity.created_at,
         updated_at=record.updated_at,

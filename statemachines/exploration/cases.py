@@ -14,6 +14,7 @@ from statemachines.exploration.packing import Packing, Part, TooMany
 from statemachines.exploration.reading import Reads, Relevance
 from statemachines.exploration.regions import Regions
 from statemachines.exploration.telling import signature_of
+from statemachines.exploration.values import frozen_value
 from statemachines.table.record import Identity, Record
 from statemachines.table.step import Steps
 from statemachines.table.table import Situation
@@ -56,15 +57,16 @@ class Cases:
         required: int,
         monitors: int,
         shared: Shared | None = None,
+        identity: Identity | None = None,
         *,
         merge: bool = False,
     ) -> None:
-        """``merge`` lets words of deferred events be one that no future tells apart."""
+        """``merge`` lets remembered values, and deferred events, be one that no future tells apart."""
         self.steps = steps
         self.relevance = relevance
         self.required = required
         self.regions = Regions(steps.layout)
-        self._identity = Identity(CONNECTION, None, None, None, {}, 0.0)
+        self._identity = identity or Identity(CONNECTION, None, None, None, {}, 0.0)
         layout, facts = steps.layout, relevance.facts
         shared = Shared() if shared is None else shared
         packing = shared.packing
@@ -88,7 +90,7 @@ class Cases:
         self._remembered: list[tuple[int, Part[Any]]] = []
         self._signatures: dict[int, Callable[[Any], Any]] = {}
         for number in sorted(facts.remembered):
-            self._signatures[number] = signature_of(number, steps, relevance)
+            self._signatures[number] = signature_of(number, steps, relevance) if merge else frozen_value
             nothing_kept = self._signatures[number](None)
             kept = packing.part(f"meta.{layout.remembered[number]}", None, _VALUES, nothing_kept)
             self._remembered.append((number, kept))

@@ -136,6 +136,11 @@ class Words:
             self._places[key] = place
         return place
 
+    def sent_plainly(self, record: Record) -> Made:
+        """The same with nothing merged and nothing remembered of the word as a whole."""
+        made = Made(record) if record.ended else self._sent(Made(record))
+        return evolve(made, record=_copy(made.record, ())) if made.record.ended else made
+
     # -- words --
 
     def _new(self, before: int, event: Event, length: int) -> int:

@@ -17,7 +17,7 @@ from attrs import frozen
 from bus.event import Event
 from bus.names import matches
 from statemachines.exploration.reading import Relevance, fields_read, guards_of
-from statemachines.exploration.telling import atoms_of, compiled
+from statemachines.exploration.telling import atoms_of, compiled, is_of_event
 from statemachines.exploration.values import Candidates, frozen_value
 from statemachines.language.definition import Definition
 from statemachines.language.expressions import Expression
@@ -133,7 +133,7 @@ def _payloads(
     atoms = [
         compiled(atom, steps)
         for steps, expression, is_value in asked
-        for atom in atoms_of(expression.tree, _is_of_event, truth=not is_value)
+        for atom in atoms_of(expression.tree, is_of_event, truth=not is_value)
     ]
     nobody = listening[0][0].blank
     merged: dict[tuple[Any, ...], dict[str, Any]] = {}
@@ -163,7 +163,3 @@ def _payload(paths: list[tuple[str, ...]], values: tuple[Any, ...]) -> dict[str,
             inner = inner.setdefault(name, {})
         inner[path[-1]] = value
     return payload
-
-
-def _is_of_event(name: tuple[str, ...]) -> bool:
-    return name[0] in ("data", "event")

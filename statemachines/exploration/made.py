@@ -11,6 +11,7 @@ from statemachines.exploration.clocks import Change
 from statemachines.exploration.reading import Reads
 from statemachines.exploration.values import frozen_value
 from statemachines.table.record import Record
+from statemachines.table.step import Step
 
 
 @frozen
@@ -44,6 +45,7 @@ class Made:
     :ivar visits: by number, whether a count of visits begins anew, and how much is added to it
     :ivar fired: the transitions that were taken
     :ivar performed: the actions that were performed
+    :ivar steps: themselves
     """
 
     record: Record
@@ -56,6 +58,7 @@ class Made:
     visits: Visits = ()
     fired: frozenset[int] = frozenset()
     performed: frozenset[str] = frozenset()
+    steps: tuple[Step, ...] = ()
 
     def then(self, other: Made) -> Made:
         """What both did, one after the other."""
@@ -70,6 +73,7 @@ class Made:
             _counted([*self.visits, *other.visits]),
             self.fired | other.fired,
             self.performed | other.performed,
+            self.steps + other.steps,
         )
 
     @property

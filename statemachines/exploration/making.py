@@ -47,7 +47,7 @@ class Making:
         self.conflicts = Conflicts(steps)
         self.heard_reads = relevance.reader.reads(relevance.heard_data())
         self.hears_phases = relevance.hears(PHASE_CHANGED)
-        self._timers: dict[int, Timer] = {}
+        self.timers: dict[int, Timer] = {}
         self.words: Words | None = cases.words
         if self.words is not None:
             self.words.resend, self.words.first_state = self._resent, first_state
@@ -66,12 +66,12 @@ class Making:
         """
         layout, timer = self.steps.layout, None
         if label.symbol is None:
-            timer = self._timers[label.timer or 0]
+            timer = self.timers[label.timer or 0]
             data = {"timer": timer.spec.after.written, "state": layout.ids[timer.spec.state]}
             event, event_class = event_of(Symbol(TIMER_FIRED, data)), timer.spec.event_class
         else:
             event, event_class = event_of(label.symbol), layout.event_class(label.symbol.type)
-        step = self.attempt(record, event, timer)
+        step = self.attempt(record, label.symbol, event, timer)
         if step is None:
             return None
         watched = self._watch(step.during, record, event_class, event)
@@ -84,8 +84,8 @@ class Making:
         self.performed |= made.performed
         return made
 
-    def attempt(self, record: Record, event: Event, timer: Timer | None = None) -> Step | None:
-        """One step; None if it never settles."""
+    def attempt(self, record: Record, symbol: Symbol | None, event: Event, timer: Timer | None = None) -> Step | None:
+        """One step, of a symbol's event or a timer's; None if it never settles."""
         try:
             if timer is not None:
                 return self.steps.fire(record, timer, event, at=0.0, now=0.0)
@@ -124,7 +124,7 @@ class Making:
         if heard:
             reads |= self.heard_reads
         for timer in step.armed:
-            self._timers[timer.spec.number] = timer
+            self.timers[timer.spec.number] = timer
         change = Change(
             frozenset(self._first_state + state for state in outcome.disarms),
             tuple((remaining(timer.deadline), self.first_timer + timer.spec.number) for timer in step.armed),
@@ -145,6 +145,7 @@ class Making:
             visits,
             frozenset(outcome.transitions),
             frozenset(_names(step)),
+            (step,),
         )
 
     def _published(self, step: Step) -> Iterator[Heard]:

@@ -27,7 +27,7 @@ from statemachines.exploration.making import Making, event_of
 from statemachines.exploration.reading import Reads, Relevance, guards_of, reads_event
 from statemachines.exploration.regions import Concern
 from statemachines.table.record import Record
-from statemachines.table.step import Steps
+from statemachines.table.step import Step, Steps
 
 MAX_KNOWN = 250_000
 """So many steps are remembered, and as many that were before: some 40 MB, however many cases there are."""
@@ -109,6 +109,8 @@ class Clock:
 class Moves:
     """The moves of all cases of one definition."""
 
+    making_class = Making
+
     def __init__(
         self,
         steps: Steps,
@@ -133,12 +135,14 @@ class Moves:
         self.first_timer = len(self._state_of)
         first_state = max(self._state_of, default=-1) + 1
         self._state_of += [first_state + spec.state for spec in steps.layout.timers]
-        self.making = Making(steps, relevance, cases, self.first_timer, first_state)
+        self.making = self.making_class(steps, relevance, cases, self.first_timer, first_state)
         self.closes = self.making.closes
         self.dead = Liveness(cases, relevance, None if lessons is None else lessons.live)
         """The bits of facts that are left out of a case, by its configuration."""
         if cases.words is not None and lessons is not None:
             cases.words.learn(lessons.read, lessons.places)
+        self._splits = lessons is not None
+        """Whether what becomes of deferred events is kept apart, or in the rows of the charts."""
         self.where_mask = cases.configuration_mask
         self.deferred_mask = cases.deferred_mask
         self._groups: dict[int, tuple[Group, ...]] = {}
@@ -292,7 +296,7 @@ class Moves:
             bits = case & group.mask
             symbol = self.labels[label].symbol
             if symbol is not None:
-                step = self.making.attempt(record, event_of(symbol))
+                step = self.making.attempt(record, symbol, event_of(symbol))
                 if step is None:
                     continue
                 bits = self.cases.pack(evolve(step.during, situation=self.cases.situation(case))) & group.mask
@@ -324,10 +328,12 @@ class Moves:
             chart.older, chart.known = chart.known, {}
 
     def _let_move(self, chart: Chart, case: int, middle: int, label: int) -> Moved | None:
-        before = self.cases.record(case & ~self.deferred_mask)
+        before = self.cases.record(case & ~self.deferred_mask if self._splits else case)
         made = self.making.move(before, self.labels[label])
         if made is None:
             return None
+        if not self._splits:
+            return self._whole(before, made, middle, chart)
         middle &= ~self.deferred_mask
         deferred = made.record.deferred
         if deferred:
@@ -344,6 +350,18 @@ class Moves:
         written = self.cases.mask(Reads(visits=made.written))
         moved = (made.took, (after ^ middle) & chart.mask, change, reads, written, then)
         return moved if then is not None else self._moved.setdefault(moved, moved)
+
+    def note(self, chart: Chart, bits: int, made: Sequence[Step]) -> None:
+        """Told of the steps behind each row of a chart, once; for whoever wants to know more of them than a search."""
+
+    def _whole(self, before: Record, made: Made, middle: int, chart: Chart) -> Moved:
+        """A move together with what becomes of deferred events, which its row reads then."""
+        words, moved_on = self.cases.words, before.situation.states != made.record.situation.states
+        if words is not None and made.record.deferred and moved_on:
+            made = made.then(self.making.keep(words.sent_plainly(made.record)))
+        after, change = self._result(made, middle)
+        self.note(chart, middle & chart.mask, made.steps)
+        return made.took, (after ^ middle) & chart.mask, change, 0, 0, None
 
     def defer(self, then: Then, case: int) -> tuple[bool, int, int, int]:
         """What becomes of deferred events: whether a transition was taken, the case, what was read and what written."""
@@ -453,6 +471,7 @@ class Moves:
             if self.making.heard_reads.inside or self.making.hears_phases:
                 parts = None
         mask = self.around_mask | self.cases.mask(reads & self.relevance.facts)
+        mask |= 0 if self._splits else self.deferred_mask
         mask |= self.cases.parts_mask(parts)
         if concern.moves:
             mask |= self.cases.visits_mask(parts) | self.cases.heard.mask

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +13,7 @@ from statemachines.exploration.cases import CONNECTION
 from statemachines.exploration.result import Exploration, Judgement, Step, Way
 
 ENDING = ".scenario.yaml"
+_UNPRINTED = re.compile("[^\x20-\x7e\xa0-\u2027\u202a-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]")
 
 
 def scenario_text(definition: str, description: str, way: Way, registration: dict[str, Any] | None = None) -> str:
@@ -21,8 +23,8 @@ def scenario_text(definition: str, description: str, way: Way, registration: dic
 
 def _lines(definition: str, description: str, way: Way, registration: dict[str, Any]) -> Iterator[str]:
     yield f"definition: {definition}\n"
-    yield f"description: {_flow(description)}\n"
-    yield f"connections: {{{CONNECTION}: {_flow(registration)}}}\n"
+    yield f"description: {flow(description)}\n"
+    yield f"connections: {{{CONNECTION}: {flow(registration)}}}\n"
     yield "steps:\n"
     for step in way.replay:
         yield from _step(step)
@@ -38,18 +40,21 @@ def _step(step: Step) -> Iterator[str]:
     elif "publish" in step:
         yield f"  - publish: {step['publish']}\n"
         if step.get("data"):
-            yield f"    data: {_flow(step['data'])}\n"
+            yield f"    data: {flow(step['data'])}\n"
     else:
         yield f"  - wait: {step['wait']}\n"
 
 
-def _flow(value: Any) -> str:
+def flow(value: Any) -> str:
     """A value in YAML's flow style: JSON, of which that is a superset, with bare words as keys."""
     if isinstance(value, dict):
-        return "{" + ", ".join(f"{_key(str(name))}: {_flow(inner)}" for name, inner in value.items()) + "}"
+        return "{" + ", ".join(f"{_key(str(name))}: {flow(inner)}" for name, inner in value.items()) + "}"
     if isinstance(value, list | tuple):
-        return "[" + ", ".join(map(_flow, value)) + "]"
-    return json.dumps(value)
+        return "[" + ", ".join(map(flow, value)) + "]"
+    if isinstance(value, float) and not math.isfinite(value):
+        return ".nan" if math.isnan(value) else ".inf" if value > 0 else "-.inf"
+    # What YAML does not print is escaped; JSON's own escapes would make two characters of one beyond 16 bits.
+    return _UNPRINTED.sub(lambda sign: json.dumps(sign[0])[1:-1], json.dumps(value, ensure_ascii=False))
 
 
 def _key(name: str) -> str:

@@ -50,6 +50,16 @@ def _is_alone(tree: ast.expr, is_of: IsOf) -> bool:
     return all(_is_alone(child, is_of) for child in ast.iter_child_nodes(tree) if isinstance(child, ast.expr))
 
 
+def reads_event_alone(tree: ast.expr) -> bool:
+    """Whether an expression reads nothing but the event."""
+    return _is_alone(tree, is_of_event)
+
+
+def is_of_event(name: tuple[str, ...]) -> bool:
+    """Whether a name is the event's, or a field of its payload."""
+    return name[0] in ("data", "event")
+
+
 def compiled(atom: ast.expr, steps: Steps) -> Value:
     """The value of an atom, in a list, so that None is told from what cannot be evaluated."""
     listed = ast.List([atom], ast.Load())

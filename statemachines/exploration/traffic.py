@@ -151,10 +151,16 @@ class Given(AnyOrder):
                 (label, symbol, self._progress.number(self._reduced(then)))
                 for label, symbol, then in self._next(self._progress.values[number])
             }
-            found = self._arrivals[number] = tuple(sorted(made, key=lambda one: (one[0], one[1] is None, one[2])))
+            found = self._arrivals[number] = tuple(sorted(made, key=self._told_first))
         return found
 
     # -- details --
+
+    def _told_first(self, arrival: tuple[int, int | None, int]) -> tuple[bool, int, bool, int]:
+        """Of moves to the same case the first is told: rather that nothing came than what made no difference."""
+        label, symbol, then = arrival
+        stays_away = symbol is None and self.moves.labels[label].fault is None
+        return not stays_away, label, symbol is None, then
 
     def _next(self, progress: Progress) -> Iterator[tuple[int, int | None, Progress]]:
         lose, duplicate, reorder = progress.left

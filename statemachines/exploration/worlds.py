@@ -65,19 +65,22 @@ class Worlds:
 
 
 def _ready(definitions: Sequence[Definition], dependencies: tuple[str, ...] | None) -> Iterator[_Ready]:
-    prepared = []
-    for definition in definitions:
-        judged = tuple(judged_by(definition))
-        # Nothing is ever remembered under these names; they make the layout count the visits that properties ask about.
-        watched = {f"judged {number}": Remembered((), expression) for number, expression in enumerate(judged)}
-        prepared.append((Steps(evolve(definition, remember={**definition.remember, **watched})), judged))
-    layouts = [steps.layout for steps, _ in prepared]
-    for steps, judged in prepared:
-        required = steps.layout.required_by_default
-        if dependencies is not None and steps is prepared[0][0]:
-            required = sum({steps.bit(name) for name in dependencies})
+    prepared = [prepare(one, dependencies if number == 0 else None) for number, one in enumerate(definitions)]
+    layouts = [steps.layout for steps, _, _ in prepared]
+    for steps, required, judged in prepared:
         others = [other for other in layouts if other is not steps.layout]
         yield _Ready(steps, required, Relevance(steps.layout, required, judged, others))
+
+
+def prepare(definition: Definition, dependencies: tuple[str, ...] | None) -> tuple[Steps, int, tuple[Expression, ...]]:
+    """The steps of a definition, the dependencies that its connections require, and what its properties ask."""
+    judged = tuple(judged_by(definition))
+    # Nothing is ever remembered under these names; they make the layout count the visits that properties ask about.
+    watched = {f"judged {number}": Remembered((), expression) for number, expression in enumerate(judged)}
+    steps = Steps(evolve(definition, remember={**definition.remember, **watched}))
+    if dependencies is None:
+        return steps, steps.layout.required_by_default, judged
+    return steps, sum({steps.bit(name) for name in dependencies}), judged
 
 
 def judged_by(definition: Definition) -> Iterator[Expression]:

@@ -15,6 +15,7 @@ from collections import deque
 from collections.abc import Callable
 from functools import partial
 from inspect import isawaitable
+from math import inf
 from typing import Any
 
 import anyio
@@ -70,6 +71,7 @@ class Engine:
         self.observers: list[Observer] = []
         self._bus = bus
         self._clock = clock
+        self._time, self._monotonic = clock.time, clock.monotonic
         self._lanes: Lanes | None = None
         self._closed = False
         self._stopped = False
@@ -80,7 +82,7 @@ class Engine:
         since the connection may be forgotten by then."""
         self._unfinished = 0
         self._quiet: anyio.Event | None = None
-        self._next_known: float | None = None
+        self._next_known = inf
         self._rescheduled = anyio.Event()
 
     def __str__(self) -> str:
@@ -123,24 +125,23 @@ class Engine:
 
     def times(self) -> tuple[float, float]:
         """Unix and monotonic time, after doing what was due before now: at equal times timers come first."""
-        at, now = self._clock.time(), self._clock.monotonic()
-        if self._next_known is not None and self._next_known <= now:
+        at, now = self._time(), self._monotonic()
+        if self._next_known <= now:
             self._fire_due(at, now)
         return at, now
 
     def react(self, reactions: list[Reaction], received: Event | None) -> None:
         """Note what follows from reactions. ``received`` is the bus's event that led to them, if one did."""
+        watchers = self.watchers
         for reaction in reactions:
             for observer in self.observers:
                 observer(reaction)
-            step = reaction.step
-            if step is None and reaction.error is None:
-                if reaction.kind in ("unknown", "expired"):
-                    self._tell_unknown(reaction)
-                continue
-            connection_id = reaction.connection_id or ""
+            step, connection_id = reaction.step, reaction.connection_id or ""
             if step is None:
-                self._follow(connection_id, consequences(reaction, received))
+                if reaction.error is not None:
+                    self._follow(connection_id, consequences(reaction, received))
+                elif reaction.kind == "unknown" or reaction.kind == "expired":
+                    self._tell_unknown(reaction)
                 continue
             before, outcome = step.before, step.outcome
             if step.after is before:
@@ -149,9 +150,13 @@ class Engine:
                 self._invoke(connection_id, step)
             if before is None or outcome.moved or outcome.has_effects:
                 self._follow(connection_id, consequences(reaction, received))
-            if self.watchers.any_for(connection_id):
+            if (watchers.waiters or watchers.changes) and watchers.any_for(connection_id):
                 self._tell_watchers(step)
-        self._reschedule()
+        earliest = self.connections.earliest()
+        if earliest is not None and earliest < self._next_known:
+            self._next_known = _or_never(self.connections.next_deadline())
+            self._rescheduled.set()
+            self._rescheduled = anyio.Event()
 
     # -- on the bus (bus.reactor.Reactor) --
 
@@ -165,7 +170,9 @@ class Engine:
         try:
             if (self._outboxes or event.type in NOT_ADDRESSED) and self._is_own_news(event):
                 return (connection_id or "") in self._outboxes
-            at, now = self.times()
+            at, now = self._time(), self._monotonic()
+            if self._next_known <= now:
+                self._fire_due(at, now)
             reactions = self.connections.receive(event, at=at, now=now)
             self.react(reactions, event)
             if connection_id is None and reactions and reactions[0].connection_id in self._outboxes:
@@ -193,8 +200,9 @@ class Engine:
 
     def next_deadline(self) -> float | None:
         """When something is due next."""
-        self._next_known = None if self._closed else self.connections.next_deadline()
-        return self._next_known
+        deadline = None if self._closed else self.connections.next_deadline()
+        self._next_known = _or_never(deadline)
+        return deadline
 
     def fire_due(self) -> None:
         """Do what is due by now; its effects are carried out by workers, so that a slow one delays no timer."""
@@ -217,39 +225,43 @@ class Engine:
             self.react([reaction], None)
             if reaction.connection_id is not None and reaction.connection_id in self._outboxes:
                 self._carry_out_later(reaction.connection_id)
-        self._next_known = self.connections.next_deadline()
+        self._next_known = _or_never(self.connections.next_deadline())
 
     def _follow(self, connection_id: str, items: list[Consequence]) -> None:
-        """Let the connection's outbox have what follows; unless it is empty, and nobody hears any of this either."""
-        if connection_id in self._outboxes or self._any_matters(connection_id, items):
-            if items:
-                self._outbox(connection_id).items.extend(items)
-            return
-        for item in items:
-            if isinstance(item, Publication):
-                self._bus.pass_unheard(item.event_type, connection_id, item.build)
-            elif isinstance(item, News):
-                self._bus.pass_unheard(item.event.type, connection_id, partial(caused_by, item.event, item.cause))
-            elif isinstance(item, HookCall):
-                self._call(connection_id, item.name, item.step.event)
-            elif isinstance(item, InvokeCall):
-                self.invocations.begin(item.step, item.spec)
+        """Let the connection's outbox have what follows, from the first on that somebody hears or that does something.
 
-    def _any_matters(self, connection_id: str, items: list[Consequence]) -> bool:
-        """Whether to carry these out would be more than to count them."""
-        has_listener = self._bus.has_listener
-        for item in items:
-            if isinstance(item, Publication):
-                if has_listener(item.event_type, connection_id) or item.step.event.causation_depth >= _DEEPEST:
-                    return True
-            elif isinstance(item, News):
-                # A lifecycle does not hear of its own registrations.
-                besides = self if item.own_registration else None
-                if has_listener(item.event.type, connection_id, besides) or item.cause.causation_depth >= _DEEPEST:
-                    return True
-            elif isinstance(item, Failure) or item.name in self.hooks:
-                return True
-        return False
+        What comes before that nobody hears: it is counted, and that is all.
+        """
+        outbox = self._outboxes.get(connection_id)
+        if outbox is not None:
+            outbox.items.extend(items)
+            return
+        for number, item in enumerate(items):
+            if not self._passes_unheard(connection_id, item):
+                self._outbox(connection_id).items.extend(items[number:] if number else items)
+                return
+
+    def _passes_unheard(self, connection_id: str, item: Consequence) -> bool:
+        """Whether there is nothing to carry out; then it is counted here."""
+        if isinstance(item, Publication):
+            if self._bus.has_listener(item.event_type, connection_id) or item.step.event.causation_depth >= _DEEPEST:
+                return False
+            self._bus.pass_unheard(item.event_type, connection_id, item.build)
+            return True
+        if isinstance(item, News):
+            # A lifecycle does not hear of its own registrations.
+            besides, event = self if item.own_registration else None, item.event
+            if self._bus.has_listener(event.type, connection_id, besides) or item.cause.causation_depth >= _DEEPEST:
+                return False
+            self._bus.pass_unheard(event.type, connection_id, partial(caused_by, event, item.cause))
+            return True
+        if isinstance(item, Failure) or item.name in self.hooks:
+            return False
+        if isinstance(item, HookCall):
+            self._warn_of_missing(item.name)
+        else:
+            self.invocations.begin(item.step, item.spec)
+        return True
 
     def _tell_watchers(self, step: Step) -> None:
         record, before = step.after, step.before
@@ -268,13 +280,6 @@ class Engine:
                 self._carry_out_later(event.connection_id or "")
         else:
             self._bus.pass_unheard(UNKNOWN)
-
-    def _reschedule(self) -> None:
-        known, earliest = self._next_known, self.connections.earliest()
-        if earliest is not None and (known is None or earliest < known):
-            self._next_known = self.connections.next_deadline()
-            self._rescheduled.set()
-            self._rescheduled = anyio.Event()
 
     def _is_own_news(self, event: Event) -> bool:
         """Whether an event is one of ours coming back that means nothing here.
@@ -373,14 +378,7 @@ class Engine:
     def _call(self, key: str, name: str, cause: Event) -> None:
         hook = self.hooks.get(name)
         if hook is None:
-            if name not in self._missing_hooks:
-                self._missing_hooks.add(name)
-                logger.warning(
-                    "%s calls the hook '%s', but none is registered: lifecycle.hook('%s')",
-                    self.definition.name,
-                    name,
-                    name,
-                )
+            self._warn_of_missing(name)
             return
         event = cause if cause.connection_id == key else evolve(cause, connection_id=key)
         assert self._lanes is not None
@@ -390,6 +388,13 @@ class Engine:
         except PhasebusError as error:
             self._finished()
             self._outbox(key).items.append(Failure(event, error))
+
+    def _warn_of_missing(self, name: str) -> None:
+        if name not in self._missing_hooks:
+            self._missing_hooks.add(name)
+            logger.warning(
+                "%s calls the hook '%s', but none is registered: lifecycle.hook('%s')", self.definition.name, name, name
+            )
 
     async def _run_hook(self, hook: Hook, name: str, event: Event) -> None:
         try:
@@ -423,6 +428,10 @@ class Engine:
         if self._quiet is not None:
             self._quiet.set()
             self._quiet = None
+
+
+def _or_never(deadline: float | None) -> float:
+    return inf if deadline is None else deadline
 
 
 def _linked(build: Callable[[], Event], cause: Event) -> Event:

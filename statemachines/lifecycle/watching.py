@@ -151,56 +151,56 @@ class ChangeInbox:
 
 
 class Watchers:
-    """All who watch the connections of one lifecycle."""
+    """All who watch the connections of one lifecycle, by connection; those who watch all have the key None."""
 
     def __init__(self) -> None:
-        self._waiters: dict[str, list[PhaseWaiter]] = {}
-        self._changes: dict[str | None, list[ChangeInbox]] = {}
+        self.waiters: dict[str, list[PhaseWaiter]] = {}
+        self.changes: dict[str | None, list[ChangeInbox]] = {}
 
     def any_for(self, connection_id: str) -> bool:
         """Whether anybody watches this connection."""
-        return connection_id in self._waiters or connection_id in self._changes or None in self._changes
+        return connection_id in self.waiters or connection_id in self.changes or None in self.changes
 
     def add_waiter(self, connection_id: str, waiter: PhaseWaiter) -> None:
         """Let a task be told of a connection's steps."""
-        self._waiters.setdefault(connection_id, []).append(waiter)
+        self.waiters.setdefault(connection_id, []).append(waiter)
 
     def remove_waiter(self, connection_id: str, waiter: PhaseWaiter) -> None:
         """Tell it no longer; one that is not there is no error."""
-        _discard(self._waiters, connection_id, waiter)
+        _discard(self.waiters, connection_id, waiter)
 
     def add_changes(self, connection_id: str | None, changes: ChangeInbox) -> None:
         """Let an iterator be told of a connection's changes; None for those of all."""
-        self._changes.setdefault(connection_id, []).append(changes)
+        self.changes.setdefault(connection_id, []).append(changes)
 
     def remove_changes(self, connection_id: str | None, changes: ChangeInbox) -> None:
         """Tell it no longer; one that is not there is no error."""
-        _discard(self._changes, connection_id, changes)
+        _discard(self.changes, connection_id, changes)
 
     def tell(self, record: Record, state: Callable[[], ConnectionState], *, changed: bool) -> None:
         """A step was made; ``changed`` says whether phase, configuration or dependencies did."""
         connection_id = record.connection_id
-        for waiter in list(self._waiters.get(connection_id, ())):
+        for waiter in list(self.waiters.get(connection_id, ())):
             if waiter.see(record, state):
                 self.remove_waiter(connection_id, waiter)
         if changed:
-            for changes in (*self._changes.get(connection_id, ()), *self._changes.get(None, ())):
+            for changes in (*self.changes.get(connection_id, ()), *self.changes.get(None, ())):
                 changes.put(state())
         if record.ended:
-            for changes in list(self._changes.get(connection_id, ())):
+            for changes in list(self.changes.get(connection_id, ())):
                 changes.close()
                 self.remove_changes(connection_id, changes)
 
     def close(self) -> None:
         """Tell everybody that nothing will come any more."""
-        for waiters in self._waiters.values():
+        for waiters in self.waiters.values():
             for waiter in waiters:
                 waiter.close()
-        for inboxes in self._changes.values():
+        for inboxes in self.changes.values():
             for changes in inboxes:
                 changes.close()
-        self._waiters.clear()
-        self._changes.clear()
+        self.waiters.clear()
+        self.changes.clear()
 
 
 def _discard(

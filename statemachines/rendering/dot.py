@@ -44,9 +44,17 @@ _HEAD = f"""\
   edge [fontname="{_FONT}", fontsize=10, color="{_GREY}", arrowsize=0.8]"""
 
 
-def render_dot(definition: Definition, highlight: Highlight | None = None) -> str:
-    """The graph, ending with a newline. The same definition always gives the same text."""
-    return "\n".join(_Graph(definition, highlight or Highlight()).lines()) + "\n"
+def render_dot(definition: Definition, highlight: Highlight | None = None, *, name_arrows: bool = False) -> str:
+    """The graph, ending with a newline. The same definition always gives the same text.
+
+    With ``name_arrows`` each arrow has the id that :func:`arrow_id` tells, for whoever wants to find it in the SVG.
+    """
+    return "\n".join(_Graph(definition, highlight or Highlight(), name_arrows).lines()) + "\n"
+
+
+def arrow_id(source: str, target: str) -> str:
+    """The id of the arrow from one state to another, or to a history."""
+    return f"way:{source}:{target}"  # no state's id has a colon
 
 
 @define
@@ -63,6 +71,7 @@ class _Arrow:
 class _Graph:
     definition: Definition
     highlight: Highlight
+    name_arrows: bool
     states: dict[str, State] = field(init=False)
     parents: dict[str, str | None] = field(init=False)
     order: dict[str, int] = field(init=False)
@@ -188,6 +197,8 @@ class _Graph:
         looks = [*self._line(key in self.main.ways, key in self.highlight.ways)]
         if arrow.only_timers:
             looks.append("style=dashed")
+        if self.name_arrows:
+            looks.append(f"id={quoted(arrow_id(*key))}")
         if self.order[arrow.target] < self.order[arrow.source]:
             # Told to Graphviz the other way round: what comes later in the file is to stand further down.
             cuts = (head.cut.replace("lhead", "ltail"), tail.cut.replace("ltail", "lhead"))

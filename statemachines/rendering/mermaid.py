@@ -106,7 +106,9 @@ class _Diagram:
         self.highlight = highlight
         self.ids = _mermaid_ids(definition)
         self.parents = definition.parents()
+        self.around = self.parents | {history.id: state.id for state, history in definition.histories()}
         self.parallel = {state.id for state in definition.walk() if state.parallel}
+        self.stand_ins = self._stand_ins()
 
     def lines(self) -> Iterator[str]:
         yield "stateDiagram-v2"
@@ -149,7 +151,9 @@ class _Diagram:
         if state.defer:
             actions.append(f"defers {plain(event_words(state.defer))}")
         if not state.states:
-            yield f"{pad}{mermaid_id}"
+            # A state that has a description shows no name of its own, unless that is a description too.
+            named = mermaid_id == state.id and actions  # one that has another id was named at the top
+            yield f'{pad}state "{state.id}" as {mermaid_id}' if named else f"{pad}{mermaid_id}"
             yield from (f"{pad}{mermaid_id} : {escape(action)}" for action in actions)
             return
         yield f"{pad}state {mermaid_id} {{"
@@ -162,6 +166,9 @@ class _Diagram:
         else:
             yield from self._states(state.states, depth + 1)
         yield from (f"{pad}{_INDENT}{line}" for line in self._histories(state))
+        for words, side in (("any state inside", "from"), (f"{state.id} anew", "to")):
+            if (state.id, side) in self.stand_ins:
+                yield f'{pad}{_INDENT}state "{words}" as {self.stand_ins[state.id, side]}'
         yield f"{pad}}}"
         if actions:
             yield from _note(mermaid_id, actions, pad)
@@ -170,6 +177,34 @@ class _Diagram:
         """Mermaid has no sign for a history: each is a box that says what it is."""
         for history in state.history:
             yield f'state "{escape(f"{history.id}: {plain(history_words(history))}")}" as {self.ids[history.id]}'
+
+    def _stand_ins(self) -> dict[tuple[str, str], str]:
+        """Ids of boxes that stand for a region where an arrow leads from it to a state in it, or back: none can."""
+        ends: dict[tuple[str, str], None] = {}
+        for state in self.definition.walk():
+            for target, _ in self._transitions(state):
+                if self._crosses(state.id, target):
+                    ends[state.id, "from"] = None
+                elif self._crosses(target, state.id):
+                    ends[target, "to"] = None
+        used = {*self.ids, *self.ids.values()}
+        found: dict[tuple[str, str], str] = {}
+        for region, side in ends:
+            name = f"{region}_{side}"
+            while name in used or name in _TAKEN:
+                name += "_"
+            used.add(name)
+            found[region, side] = name
+        return found
+
+    def _crosses(self, region: str, inner: str) -> bool:
+        """Whether the first is a region, and the second a state inside it, or a history of one."""
+        if region not in self.parents or not self._is_region(region):
+            return False
+        current = self.around.get(inner)
+        while current is not None and current != region:
+            current = self.around[current]
+        return current is not None
 
     def _within(self, source: str, target: str) -> bool:
         """Whether both stand side by side. A compound state would swallow any other state that its lines name."""
@@ -193,7 +228,12 @@ class _Diagram:
         return transition.target, lit + label
 
     def _arrow(self, source: str, target: str, label: str, depth: int) -> str:
-        return f"{_INDENT * depth}{self.ids[source]} --> {self.ids[target]} : {escape(label)}"
+        tail, head = self.ids[source], self.ids[target]
+        if self._crosses(source, target):
+            tail = self.stand_ins[source, "from"]
+        elif self._crosses(target, source):
+            head = self.stand_ins[target, "to"]
+        return f"{_INDENT * depth}{tail} --> {head} : {escape(label)}"
 
     def _dependencies(self) -> Iterator[str]:
         """What the guards speak of, in a note beside the first state."""

@@ -31,7 +31,7 @@ def scenario_text(scenario: Scenario) -> str:
         document["definition"] = scenario.definition
     if scenario.description:
         document["description"] = scenario.description
-    document["connections"] = {name: _flow(_registration(r)) for name, r in scenario.connections.items()}
+    document["connections"] = {name: _flow(registration_data(r)) for name, r in scenario.connections.items()}
     document["steps"] = [_step(step) for step in scenario.steps]
     yaml = YAML()
     yaml.width = _WIDTH
@@ -66,7 +66,7 @@ def _action(action: Action) -> dict[str, Any]:
         case Terminate(connection=connection, reason=reason):
             return {"terminate": _flow({"connection": connection, "reason": reason})}
         case Register(connection=connection, registration=registration):
-            return {"register": _flow({"connection": connection, **_registration(registration)})}
+            return {"register": _flow({"connection": connection, **registration_data(registration)})}
         case Publish():
             known = {"call_id": action.call_id, "tenant_id": action.tenant_id}
             return {
@@ -93,7 +93,8 @@ def _expected(expect: Expect) -> dict[str, Any]:
     return asked
 
 
-def _registration(registration: Registration) -> dict[str, Any]:
+def registration_data(registration: Registration) -> dict[str, Any]:
+    """A registration as a scenario has it."""
     said: dict[str, Any] = {}
     for name in ("call_id", "tenant_id"):
         if getattr(registration, name) is not None:

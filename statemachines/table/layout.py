@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from attrs import field, frozen
+from attrs import frozen
 
 from bus.names import matches, prefixes
 from statemachines.language.definition import After, Definition, History, Invoke, Publish, State, Transition, Trigger
@@ -29,13 +29,13 @@ class TimerSpec:
     state: int
     after: After
     event_class: int
-    fixed_s: float | None = field(init=False, eq=False)
-    """The delay in seconds, if it is the same for every connection and every time."""
+    usual_s: float | None
+    """The delay in seconds, for every connection that overrides no time-out; None if it depends on the visits."""
 
-    @fixed_s.default
-    def _fixed_s(self) -> float | None:
-        delay = self.after.delay
-        return None if isinstance(delay, str) or self.after.backoff != 1 else delay
+
+def status(ready: int, failed: int) -> str:
+    """How a dependency is called of which these bits are set."""
+    return "ready" if ready else "failed" if failed else "pending"
 
 
 @frozen(eq=False)
@@ -73,6 +73,7 @@ class Layout:
         self.dependencies: tuple[str, ...] = tuple(definition.dependencies)
         self.bits: dict[str, int] = {name: 1 << number for number, name in enumerate(self.dependencies)}
         self._named: dict[int, tuple[str, ...]] = {}
+        self._statuses: dict[tuple[int, int], dict[str, str]] = {}
         self.required_by_default: int = sum(
             self.bits[name] for name, dependency in definition.dependencies.items() if dependency.required
         )
@@ -94,7 +95,7 @@ class Layout:
         )
         """For each state, the classes of the events that a transition of it waits for."""
         self.timers: tuple[TimerSpec, ...] = tuple(
-            TimerSpec(number, state, after, number_of_classes + number)
+            TimerSpec(number, state, after, number_of_classes + number, self._usual_s(after))
             for number, (state, after) in enumerate(
                 (state, after) for state in range(len(self.states)) for after in self.states[state].after
             )
@@ -110,6 +111,11 @@ class Layout:
         }
         self.termination_class: int = number_of_classes + len(self.timers)
         self.number_of_classes: int = self.termination_class + 1
+
+    def _usual_s(self, after: After) -> float | None:
+        if after.backoff != 1:
+            return None
+        return self.definition.timeouts[after.delay] if isinstance(after.delay, str) else after.delay
 
     def event_class(self, event_type: str) -> int:
         """The class of an event's type."""
@@ -127,6 +133,15 @@ class Layout:
             if len(self._named) < MAX_NAMED:
                 self._named[bits] = found
         return found
+
+    def statuses(self, ready: int, failed: int) -> dict[str, str]:
+        """Every dependency with ``ready``, ``failed`` or ``pending``: a dictionary of the caller's own."""
+        found = self._statuses.get((ready, failed))
+        if found is None:
+            found = {name: status(ready & bit, failed & bit) for name, bit in self.bits.items()}
+            if len(self._statuses) < MAX_NAMED:
+                self._statuses[ready, failed] = found
+        return found.copy()
 
     def classes_of(self, transition: Transition) -> list[int]:
         """The event classes that a transition matches."""

@@ -18,7 +18,7 @@ from bus.names import matches
 from statemachines.errors import UnknownDependency, UnknownTimeout, suggestion
 from statemachines.language.definition import Definition, Trigger
 from statemachines.table.compiling import Guard, Value
-from statemachines.table.layout import Layout, TimerSpec
+from statemachines.table.layout import Layout, TimerSpec, status
 from statemachines.table.record import Identity, Record, Timer, next_order
 from statemachines.table.table import CallEffect, Outcome, StepTable
 from statemachines.table.trail import Trail
@@ -67,9 +67,9 @@ class Step:
         if self.before is None or self.during is self.before:
             return
         for name, bit in self.layout.bits.items():
-            status = dependency_status(self.during, bit)
-            if status != dependency_status(self.before, bit):
-                yield name, status
+            now = dependency_status(self.during, bit)
+            if now != dependency_status(self.before, bit):
+                yield name, now
         for name, old, new in zip(self.layout.remembered, self.before.remembered, self.during.remembered, strict=True):
             if old is not new and old != new:
                 yield f"meta.{name}", new
@@ -98,20 +98,20 @@ class Step:
 
 def dependency_status(record: Record, bit: int) -> str:
     """``ready``, ``failed`` or ``pending``."""
-    return "ready" if record.ready & bit else "failed" if record.failed & bit else "pending"
+    return status(record.ready & bit, record.failed & bit)
 
 
-Conditions = tuple[Guard | Literal[True], ...]
+Condition = Guard | Literal[True]
+
+FAILED, LOST, READY = "failed", "lost", "ready"
 
 
 @frozen(eq=False)
 class DependencyRule:
-    """What an event means for one dependency: under which of these conditions it fails, is lost, is ready."""
+    """What an event means for one dependency: the first of these conditions that holds says it, the stronger first."""
 
     bit: int
-    failed: Conditions
-    lost: Conditions
-    ready: Conditions
+    meanings: tuple[tuple[Condition, str], ...]
 
 
 @frozen(eq=False)
@@ -121,7 +121,7 @@ class Plan:
     event_class: int
     named: bool
     dependencies: tuple[DependencyRule, ...]
-    remembered: tuple[tuple[int, Guard | Literal[True], Value], ...]
+    remembered: tuple[tuple[int, Condition, Value], ...]
     tells: bool = field(init=False)
     """Whether such an event may change a fact."""
     readies: int = field(init=False)
@@ -133,7 +133,7 @@ class Plan:
 
     @readies.default
     def _readies(self) -> int:
-        return sum(rule.bit for rule in self.dependencies if rule.ready)
+        return sum(rule.bit for rule in self.dependencies if any(meaning is READY for _, meaning in rule.meanings))
 
 
 class Steps:
@@ -282,23 +282,25 @@ class Steps:
                 raise UnknownTimeout(f"the timeout '{name}' must be more than 0 seconds, not {seconds}")
 
     def _make_plan(self, event_type: str) -> Plan:
-        def conditions(triggers: tuple[Trigger, ...]) -> Conditions:
+        def conditions(triggers: tuple[Trigger, ...]) -> list[Condition]:
             found = (self._condition(trigger) for trigger in triggers if matches(trigger.event, event_type))
-            return tuple(condition for condition in found if condition is not False)
+            return [condition for condition in found if condition is not False]
 
         rules = (
             DependencyRule(
                 self.layout.bits[name],
-                conditions(dependency.failed_on),
-                conditions(dependency.lost_on),
-                conditions(dependency.ready_on),
+                (
+                    *((condition, FAILED) for condition in conditions(dependency.failed_on)),
+                    *((condition, LOST) for condition in conditions(dependency.lost_on)),
+                    *((condition, READY) for condition in conditions(dependency.ready_on)),
+                ),
             )
             for name, dependency in self.definition.dependencies.items()
         )
         return Plan(
             event_class=self.layout.event_class(event_type),
             named=self.layout.is_named(event_type),
-            dependencies=tuple(rule for rule in rules if rule.failed or rule.lost or rule.ready),
+            dependencies=tuple(rule for rule in rules if rule.meanings),
             remembered=tuple(
                 (number, condition, self.table.compiler.value(remembered.value))
                 for number, remembered in enumerate(self.definition.remember.values())
@@ -315,14 +317,16 @@ class Steps:
         """The record with the facts that the event tells. The stronger wins: failed, then lost, then ready."""
         ready, failed, remembered = record.ready, record.failed, record.remembered
         for rule in plan.dependencies:
-            if rule.failed and _any(rule.failed, record, event):
-                failed |= rule.bit
-                ready &= ~rule.bit
-            elif rule.lost and _any(rule.lost, record, event):
-                ready &= ~rule.bit
-            elif rule.ready and _any(rule.ready, record, event):
-                ready |= rule.bit
-                failed &= ~rule.bit
+            for condition, meaning in rule.meanings:
+                if condition is True or condition(record, event):
+                    if meaning is READY:
+                        ready |= rule.bit
+                        failed &= ~rule.bit
+                    else:
+                        ready &= ~rule.bit
+                        if meaning is FAILED:
+                            failed |= rule.bit
+                    break
         for number, condition, value in plan.remembered:
             if condition is True or condition(record, event):
                 told, known = value(record, event), remembered[number]
@@ -344,10 +348,11 @@ class Steps:
         if outcome.disarms and timers:
             timers = tuple([timer for timer in timers if timer.spec.state not in outcome.disarms])
         if outcome.arms:
-            connection_id = during.identity.connection_id
+            identity = during.identity
+            connection_id = identity.connection_id
             for spec in outcome.arms:
-                delay = spec.fixed_s
-                if delay is None:
+                delay = spec.usual_s
+                if delay is None or identity.timeouts:
                     delay = self._delay(during, visits, spec)
                 timers += (new_timer(Timer, (now + delay, next_order(), connection_id, spec)),)
         situation = outcome.situation
@@ -410,10 +415,3 @@ def _with_facts(record: Record, ready: int, failed: int, remembered: tuple[Any, 
 
 def _with_deferred(record: Record, deferred: tuple[Event, ...]) -> Record:
     return evolve(record, deferred=deferred)
-
-
-def _any(conditions: Conditions, record: Record, event: Event) -> bool:
-    for condition in conditions:  # noqa: SIM110 - a generator would double the cost of most steps
-        if condition is True or condition(record, event):
-            return True
-    return False
