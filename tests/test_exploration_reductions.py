@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from statemachines import StepNeverSettles, parse_definition
-from statemachines.exploration import deferral
+from statemachines.exploration import deferral, liveness
 from statemachines.exploration.exploring import all_cases
 from statemachines.exploration.findings import Findings
 from statemachines.exploration.judging import Judge
@@ -175,3 +175,12 @@ def test_orders_of_deferred_events_are_told_apart_as_far_as_they_lead_elsewhere(
     assert _everything(merged, definition) == _everything(plain, definition)
     # Nothing, only a, only b, a before b, b before a: so many classes at most for each of eight lengths.
     assert len(merged.cases) <= 1 + 8 * 4 + 9 < len(plain.cases)
+
+
+def test_where_there_are_too_many_configurations_all_facts_are_live(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(liveness, "MAX_CONFIGURATIONS", 2)
+    definition = parse_definition(LATE)
+    merged = all_cases(Worlds([definition]), Bounds(None, None))
+    plain = search(Worlds([definition]).make(None), Bounds(None, None))
+    assert len(merged.world.moves.dead) == 1
+    assert _everything(merged, definition) == _everything(plain, definition)

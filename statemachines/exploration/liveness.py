@@ -26,6 +26,9 @@ from statemachines.table.record import Record
 Live = Mapping[tuple[int, ...], int]
 """The bits of the facts that are live, by active states."""
 
+MAX_CONFIGURATIONS = 20_000
+"""Where there are more, what is known of each would weigh more than the cases: all facts are live then, everywhere."""
+
 
 class Liveness(dict[int, int]):
     """The bits of the dead facts, by the bits of a configuration."""
@@ -35,6 +38,8 @@ class Liveness(dict[int, int]):
         self.facts = cases.mask(relevance.facts)
         self.grown = False
         """Whether a fact was read that was taken for dead."""
+        self.where_mask = cases.configuration_mask if known is not None and self.facts else 0
+        """The bits of a configuration; none, if all facts are live everywhere."""
         self._cases = cases
         self._relevance = relevance
         self._known = known
@@ -47,6 +52,7 @@ class Liveness(dict[int, int]):
         else:
             states = self._cases.states(configuration)
             live = self._closure(self._asked(states) | self._known.get(states, 0))
+        self.grown |= len(self) >= MAX_CONFIGURATIONS
         found = self[configuration] = self.facts & ~live
         return found
 
@@ -63,8 +69,10 @@ class Liveness(dict[int, int]):
             self._flows.add((before, after, written))
             self.read(before, self.facts & ~self[after] & ~written)
 
-    def known(self) -> dict[tuple[int, ...], int]:
-        """What was learnt: for the next search."""
+    def known(self) -> Live | None:
+        """What was learnt: for the next search. None: all facts are live everywhere."""
+        if self._known is None or len(self) > MAX_CONFIGURATIONS:
+            return None
         changed = True
         while changed:
             before = dict(self)

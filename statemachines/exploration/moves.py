@@ -57,12 +57,12 @@ class Then:
 class Lessons:
     """What a search has learnt for the next one.
 
-    :ivar live: where which facts are live
+    :ivar live: where which facts are live; None: all of them everywhere
     :ivar read: the facts that deferred events read when they are sent again
     :ivar places: where they are
     """
 
-    live: Live = field(factory=dict)
+    live: Live | None = field(factory=dict)
     read: Reads = NO_READS
     places: tuple[Record, ...] = ()
 
@@ -143,7 +143,7 @@ class Moves:
             cases.words.learn(lessons.read, lessons.places)
         self._splits = lessons is not None
         """Whether what becomes of deferred events is kept apart, or in the rows of the charts."""
-        self.where_mask = cases.configuration_mask
+        self.where_mask = self.dead.where_mask
         self.deferred_mask = cases.deferred_mask
         self._groups: dict[int, tuple[Group, ...]] = {}
         self._charts: dict[tuple[int, int, int | None], Chart] = {}
