@@ -12,8 +12,8 @@ import signal
 import stat
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext, suppress
-from typing import IO, TYPE_CHECKING
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
+from typing import IO, TYPE_CHECKING, Any
 
 import click
 
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
     from bus import Event, EventBus
     from statemachines import ConnectionLifecycle, Definition
+    from statemachines.exploration import Exploration
+    from statemachines.explored_scenarios import Files, Written
     from statemachines.lifecycle.sidecar import Input, Sidecar
     from statemachines.rendering.highlight import Highlight
     from statemachines.rendering.json_lines import JsonLines
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
     from statemachines.rendering.timeline import Timeline
 
 _DEFINITION = click.argument("definition", metavar="DEFINITION")
+_CALLS = 1000
 _EVENTS_HELP = "JSON lines of events: a file, or - for standard input."
 
 
@@ -64,6 +67,8 @@ def cli() -> None:
     phasebus show whatsapp_call                     look at a definition that ships with phasebus
     phasebus simulate whatsapp_call happy_call      run one of its scenarios on a virtual clock
     phasebus explore whatsapp_call                  try every order of events
+    phasebus reduce whatsapp_call --events …        from a recording to the smallest scenario that shows it
+    phasebus diff old.yaml new.yaml                 may this go live: what becomes of the calls that live?
     phasebus test whatsapp_call                     run them all as tests
     phasebus validate calls/my_call.yaml            check one of your own
     phasebus run my_call.yaml < events.jsonl        run it live: events in, lifecycle events out
@@ -252,7 +257,21 @@ def schema(kind: str) -> int:
 @click.argument("scenario", required=False, metavar="[SCENARIO]")
 @click.option("--events", type=click.Path(exists=True, dir_okay=False, allow_dash=True), help=_EVENTS_HELP)
 @click.option("--until", metavar="DURATION", help="Go on until this virtual time, as in 60s, so that timers fire.")
+@click.option(
+    "--traffic", metavar="FILE", help="Draw calls from this traffic file, or from one that ships, by its name."
+)
+@click.option("--calls", type=click.IntRange(1), help="So many calls of --traffic.  [default: 1000]")
+@click.option(
+    "--seed", type=click.IntRange(0, 2**63 - 1), help="Another seed draws other calls of --traffic.  [default: 1]"
+)
+@click.option("--phase", help="The phase whose times --traffic shows.  [default: ready, or what publishes its like]")
+@click.option("--csv", type=click.Path(dir_okay=False, writable=True), help="Write a row for each call of --traffic.")
+@click.option("--picture", type=click.Path(dir_okay=False, writable=True), help="Draw the times of --traffic as SVG.")
+@click.option(
+    "--call", type=click.IntRange(1), metavar="NUMBER", help="Show only this call of --traffic, step by step."
+)
 @click.option("--interactive", is_flag=True, help="Play it step by step, from the start or the end of SCENARIO.")
+@click.option("--summary", "brief", is_flag=True, help="No line for each event, only the summary: much faster.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line, the summary last.")
 @click.option("--payloads", is_flag=True, help="Show personal data in payloads too.")
 def simulate(
@@ -261,24 +280,42 @@ def simulate(
     events: str | None,
     until: str | None,
     interactive: bool,
+    brief: bool,
     as_json: bool,
     payloads: bool,
+    traffic: str | None,
+    **drawn: Any,
 ) -> int:
     """Run a scenario, or recorded events, on a virtual clock: minutes pass in no time.
 
     SCENARIO is a path, or the name of an example in the definition, or of a scenario that lies beside it. Status 1 if
     an expectation fails.
 
+    --traffic draws many calls from a file that says who sends what, and how late: how many reach which phase, how long
+    that takes, what was waited for last. The same seed draws the same calls. Ctrl-C shows what there is by then.
+
     \b
     phasebus simulate whatsapp_call happy_call
     phasebus simulate my_call.yaml incident.scenario.yaml --json
     phasebus simulate my_call.yaml --events recording.jsonl --until 60s
     phasebus simulate whatsapp_call --interactive
+    phasebus simulate whatsapp_call --traffic busy_hour --calls 10000 --picture ready.svg
+    phasebus simulate whatsapp_call --traffic busy_hour --call 17
     """
     if interactive:
-        if as_json or events is not None or until is not None:
-            raise click.UsageError("--interactive goes with none of --json, --events and --until.")
+        if as_json or brief or events is not None or until is not None or traffic is not None:
+            raise click.UsageError(
+                "--interactive goes with none of --json, --summary, --events, --until and --traffic."
+            )
         return _play(definition, scenario, payloads)
+    if traffic is not None:
+        if scenario is not None or events is not None:
+            raise click.UsageError("Give a SCENARIO, --events or --traffic, and only one of them.")
+        end = None if until is None else _duration("--until", until)
+        return _draw(definition, traffic, until=end, as_json=as_json, payloads=payloads, **drawn)
+    for name, value in drawn.items():
+        if value is not None:
+            raise click.UsageError(f"--{name} goes with --traffic.")
     from statemachines.simulation.library import open_scenario, scenario_names
     from statemachines.simulation.recording import run_events
     from statemachines.simulation.simulator import Simulation, run_scenario
@@ -287,11 +324,12 @@ def simulate(
     if (scenario is None) == (events is None):
         known = ", ".join(scenario_names(definition, loaded))
         hint = f" {definition} comes with the scenarios {known}." if known else ""
-        raise click.UsageError(f"Give a SCENARIO or --events, and not both.{hint}")
+        raise click.UsageError(f"Give a SCENARIO, --events or --traffic, and only one of them.{hint}")
     end = None if until is None else _duration("--until", until)
-    # The output asks the simulation what is awaited, and the simulation tells the output what happens.
-    simulation = Simulation(loaded, lambda entry: output.add(entry))  # noqa: PLW0108
+    simulation = Simulation(loaded)
     output = _output(as_json, payloads, simulation.awaited)
+    if not brief:
+        simulation.tell(output.add)
     problems: list[str] = []
     if scenario is not None:
         summary = run_scenario(simulation, open_scenario(definition, loaded, scenario), end)
@@ -303,6 +341,64 @@ def simulate(
     for problem in problems:
         click.echo(problem, err=True)
     return 1 if summary.failed_expectations or _errors(problems) else 0
+
+
+def _draw(
+    definition: str,
+    traffic: str,
+    *,
+    calls: int | None,
+    seed: int | None,
+    phase: str | None,
+    until: float | None,
+    csv: str | None,
+    picture: str | None,
+    call: int | None,
+    as_json: bool,
+    payloads: bool,
+) -> int:
+    """Draw calls from a traffic file, and say what became of them; status 130 if that was interrupted."""
+    from statemachines.language.traffic import find_traffic, load_traffic
+    from statemachines.simulation.calls import CallRunner, find_phase, rates_missing
+    from statemachines.simulation.traffic_summary import CallRows, Drawn, summarise
+
+    loaded = _load(definition)
+    file = find_traffic(definition, traffic)
+    sent = load_traffic(file, loaded)
+    drawn = Drawn(loaded, calls or _CALLS, 1 if seed is None else seed, find_phase(loaded, phase))
+    runner = CallRunner(loaded, sent, drawn.seed, drawn.phase, until)
+    for warning in rates_missing(sent):
+        click.echo(f"{file}: warning: {warning}", err=True)
+    if call is not None:
+        if csv is not None or picture is not None or calls is not None:
+            raise click.UsageError("--call shows one call, and goes with none of --calls, --csv and --picture.")
+        output = _output(as_json, payloads, runner.simulation.awaited)
+        runner.tell(call, output.add)
+        output.close(runner.simulation.summary.to_dict())
+        return 0
+    with ExitStack() as files, _progress("simulating") as status:
+        rows = (
+            None if csv is None else CallRows(files.enter_context(click.open_file(csv, "w", encoding="utf-8")), loaded)
+        )
+        say = _nothing if status is None else _calls_so_far(status, drawn.calls)
+        summary = summarise(drawn, runner, _nothing if rows is None else rows.add, say)
+    if picture is not None:
+        from statemachines.rendering.traffic_picture import render_traffic_picture
+
+        with click.open_file(picture, "w", encoding="utf-8") as target:
+            target.write(render_traffic_picture(summary))
+    if as_json:
+        click.echo(json.dumps(summary.to_dict()))
+    else:
+        from statemachines.rendering.traffic import TrafficReport
+
+        _console().print(TrafficReport(summary))
+    return 130 if summary.interrupted else 0
+
+
+def _calls_so_far(status: Callable[[str], None], calls: int) -> Callable[[int], None]:
+    """How far drawing calls is, in words."""
+    return lambda done: status(f"{done:,} of {calls:,} calls (Ctrl-C: show what there is)")
 
 
 def _play(definition: str, scenario: str | None, payloads: bool) -> int:
@@ -356,15 +452,13 @@ def _scripted(say: Callable[[str], None]) -> Iterator[str]:
 
 @cli.command(short_help="Try every order of events, and judge the properties.")
 @click.argument("definitions", nargs=-1, required=True, metavar="DEFINITION...")
-@click.option(
-    "--traffic", type=click.Path(exists=True, dir_okay=False), help="Try only what the sources of this file send."
-)
+@click.option("--traffic", metavar="FILE", help="Try only what the sources of this file send.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object, nothing else on standard output.")
 @click.option(
     "--scenarios",
     metavar="DIR",
     type=click.Path(file_okay=False),
-    help="Write each counterexample there as a scenario.",
+    help="Write scenarios there: each counterexample, and few that cover all that was reached.",
 )
 @click.option("--cases", default=1_000_000, show_default=True, type=click.IntRange(1), help="Stop at so many cases.")
 @click.option("--time", "longest", default="30s", show_default=True, metavar="DURATION", help="Stop after that long.")
@@ -376,13 +470,18 @@ def explore(
     A property that does not hold comes with the shortest way into it. Status 1 if there is one. Ctrl-C ends the search
     and shows what it has found.
 
+    With --scenarios, what was reached is covered by as few scenarios as were found to do: every state, transition and
+    guard outcome, with expectations that phasebus test DIR judges. A file in the way that somebody else wrote is kept,
+    and is status 1.
+
     \b
     phasebus explore whatsapp_call
     phasebus explore my_call.yaml --traffic busy_hour.yaml
     phasebus explore call.yaml billing.yaml               two definitions on one bus
-    phasebus explore my_call.yaml --scenarios found/      then: phasebus simulate my_call.yaml found/NAME.scenario.yaml
+    phasebus explore my_call.yaml --scenarios found/      then: phasebus test found/ --coverage
     """
     from statemachines.exploration import Bounds, explore_together
+    from statemachines.exploration import explore as explore_one
 
     loaded = [_load(definition) for definition in definitions]
     if len(loaded) > 1 and scenarios is not None:
@@ -390,29 +489,51 @@ def explore(
     bounds = Bounds(cases, _duration("--time", longest))
     sent = None
     if traffic is not None:
-        from statemachines.language.traffic import load_traffic
+        from statemachines.language.traffic import find_traffic, load_traffic
 
-        sent = load_traffic(traffic, loaded[0])
+        sent = load_traffic(find_traffic(definitions[0], traffic), loaded[0])
     with _progress("exploring") as status:
         progress = None if status is None else _so_far(status)
-        found = explore_together(loaded, bounds, progress, sent)
+        if len(loaded) == 1:
+            found = explore_one(loaded[0], bounds, progress, sent, cover=scenarios is not None)
+        else:
+            found = explore_together(loaded, bounds, progress, sent)
+    written, kept = (None, False) if scenarios is None else _write_found(loaded[0], definitions[0], found, scenarios)
     if as_json:
-        click.echo(json.dumps(found.to_dict()))
+        click.echo(json.dumps({**found.to_dict(), **({} if written is None else {"scenarios": written})}))
     else:
         from statemachines.rendering.exploration import ExplorationReport
+        from statemachines.rendering.outcomes import OutcomeLines
 
         wanted = {name: one for definition in loaded for name, one in definition.properties.items()}
         if len(loaded) > 1:
             wanted = {f"{d.name}.{name}": one for d in loaded for name, one in d.properties.items()}
         _console().print(ExplorationReport(found, wanted))
-    if scenarios is not None:
-        from pathlib import Path
+        if written is not None:
+            OutcomeLines(_console()).add(written)
+    return 1 if found.failed or kept else 0
 
-        from statemachines.exploration.scenarios import counterexamples, write
 
-        for path in write(counterexamples(found), Path(scenarios)):
-            click.echo(f"wrote {path}", err=True)
-    return 1 if found.failed else 0
+def _write_found(definition: Definition, called: str, found: Exploration, folder: str) -> tuple[dict[str, Any], bool]:
+    """Write what exploring found as scenarios; returns what they cover, and whether a file was in the way."""
+    from statemachines.explored_scenarios import counterexamples, covering_suite
+
+    suite = covering_suite(definition, found)
+    files = _write_scenarios([*counterexamples(definition, found), *suite.scenarios], folder, called)
+    return {**suite.to_dict(), "written": [str(path) for path in files.written]}, bool(files.kept)
+
+
+def _write_scenarios(scenarios: Sequence[Written], folder: str, called: str) -> Files:
+    """Write scenarios into a folder, and say of each file what became of it."""
+    from pathlib import Path
+
+    from statemachines.explored_scenarios import write_scenarios
+
+    files = write_scenarios(scenarios, Path(folder), called)
+    for words, paths in files.told():
+        for path in paths:
+            click.echo(words.format(path), err=True)
+    return files
 
 
 def _so_far(status: Callable[[str], None]) -> Callable[[int, int, int], None]:
@@ -420,6 +541,107 @@ def _so_far(status: Callable[[str], None]) -> Callable[[int, int, int], None]:
     return lambda found, tried, moves: status(
         f"{found:,} cases found, {found - tried:,} still to try, {moves:,} moves tried (Ctrl-C: show what there is)"
     )
+
+
+@cli.command(short_help="Compare two versions of a definition: is it safe to deploy?")
+@click.argument("old", metavar="OLD")
+@click.argument("new", metavar="NEW")
+@click.option(
+    "--connections",
+    type=click.Path(exists=True, dir_okay=False, allow_dash=True),
+    help="JSON lines of the connections that live: a file, or - for standard input.",
+)
+@click.option("--strict", is_flag=True, help="Changed and undecided are a failure too.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object, nothing else on standard output.")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["tree", "dot", "svg", "png"]),
+    default="tree",
+    show_default=True,
+    help="tree says and decides; the others only draw both versions as one picture.",
+)
+@click.option("-o", "--output", type=click.Path(dir_okay=False, writable=True), help="Write to this file instead.")
+@click.option(
+    "--scenarios",
+    metavar="DIR",
+    type=click.Path(file_okay=False),
+    help="Write the events that tell them apart there, as scenarios that hold with OLD.",
+)
+@click.option("--cases", default=1_000_000, show_default=True, type=click.IntRange(1), help="Stop at so many cases.")
+@click.option("--time", "longest", default="30s", show_default=True, metavar="DURATION", help="Stop after that long.")
+def diff(
+    old: str,
+    new: str,
+    connections: str | None,
+    strict: bool,
+    as_json: bool,
+    form: str,
+    output: str | None,
+    scenarios: str | None,
+    cases: int,
+    longest: str,
+) -> int:
+    """Compare two versions of a definition: what changed, and what becomes of the connections that live.
+
+    For each configuration that a connection of OLD can be in it is decided whether its future is the same with NEW,
+    changed (with the shortest events that tell them apart), or whether it is gone: NEW has no place for it. Status 1 if
+    one would be gone, of those in --connections if they are given.
+
+    \b
+    phasebus diff live/my_call.yaml my_call.yaml
+    phasebus diff live/my_call.yaml my_call.yaml --connections alive.jsonl --strict
+    phasebus diff live/my_call.yaml my_call.yaml --format svg -o changes.svg
+    """
+    before, after = _load(old), _load(new)
+    if form != "tree":
+        if as_json or strict or connections is not None or scenarios is not None:
+            raise click.UsageError(f"--format {form} only draws: it goes with none of --json, --connections, ….")
+        return _draw_both(before, after, form, output)
+    from statemachines.comparison import compare, read_living
+    from statemachines.exploration import Bounds
+    from statemachines.rendering.comparison import ComparisonReport, comparison_data
+    from statemachines.table.layout import Layout
+
+    bounds = Bounds(cases, _duration("--time", longest))
+    living = None
+    if connections is not None:
+        with click.open_file(connections, "rb") as lines:
+            living = read_living(lines, _shown(connections), Layout(before))
+    with _progress("comparing") as status:
+        found = compare(before, after, living, bounds, None if status is None else _so_far(status))
+    with click.open_file(output or "-", "w", encoding="utf-8") as file:
+        if as_json:
+            click.echo(json.dumps(comparison_data(found, before, after)), file=file)
+        else:
+            _console(file if output else None).print(ComparisonReport(found, before, after))
+    kept = False
+    if scenarios is not None:
+        from statemachines.explored_scenarios import differences
+
+        kept = bool(_write_scenarios(differences(before, found), scenarios, old).kept)
+    verdicts = found.verdicts()
+    return 1 if kept or verdicts["gone"] or (strict and (verdicts["changed"] or verdicts["undecided"])) else 0
+
+
+def _draw_both(before: Definition, after: Definition, form: str, output: str | None) -> int:
+    from statemachines.comparison import changes
+    from statemachines.rendering.changes import marked
+    from statemachines.rendering.dot import render_dot
+
+    if form == "png" and output is None and sys.stdout.isatty():
+        raise click.UsageError("A PNG is nothing for a terminal: name a file with -o.")
+    both, marks = marked(before, after, tuple(changes(before, after)))
+    drawn = render_dot(both, marks=marks)
+    if form != "dot":
+        from statemachines.rendering.pictures import draw
+
+        picture = draw(drawn, "svg" if form == "svg" else "png")
+    else:
+        picture = drawn.encode()
+    with click.open_file(output or "-", "wb") as target:
+        target.write(picture)
+    return 0
 
 
 @cli.command(short_help="Run scenarios as tests.")
@@ -458,6 +680,61 @@ def test(paths: tuple[str, ...], coverage: bool, mutation: bool, junit: str | No
         with click.open_file(junit, "wb") as file:
             file.write(junit_xml(outcomes))
     return 0 if summary["passed"] == summary["scenarios"] else 1
+
+
+@cli.command(short_help="From a recording of an incident to the smallest scenario that shows it.")
+@_DEFINITION
+@click.option(
+    "--events", required=True, type=click.Path(exists=True, dir_okay=False, allow_dash=True), help=_EVENTS_HELP
+)
+@click.option("--until", required=True, metavar="EXPR", help="What came true in the incident, for some connection.")
+@click.option("-o", "--output", type=click.Path(dir_okay=False, writable=True), help="Write the scenario to this file.")
+@click.option("--time", "longest", default="60s", show_default=True, metavar="DURATION", help="Stop after that long.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object, nothing else on standard output.")
+def reduce(definition: str, events: str, until: str, output: str | None, longest: str, as_json: bool) -> int:
+    """From recorded events, thousands perhaps, to the smallest scenario in which EXPR still comes true.
+
+    Connections, events, fields of payloads and waits are left out as long as EXPR comes true without them; ids, numbers
+    and texts that need not be what they were become neutral ones. EXPR is asked after each step of each connection:
+    what a guard may ask, the event of the step included, and 'connection.ready' in published. Status 1 if it never
+    comes true. Ctrl-C writes what is smallest so far.
+
+    \b
+    phasebus reduce whatsapp_call --events calls.jsonl --until "In('reconnecting')" -o incident.scenario.yaml
+    phasebus reduce my_call.yaml --events calls.jsonl --until "In('ready') and not all_ready"
+    phasebus reduce my_call.yaml --events - --until "visits.trying > 3 and 'call.billed' in published" < calls.jsonl
+    """
+    from pathlib import Path
+
+    from statemachines.errors import ExpressionError
+    from statemachines.language.library import called_from
+    from statemachines.simulation.recording import recorded
+    from statemachines.simulation.reduction import reduce_recording
+    from statemachines.simulation.until import Until
+
+    loaded = _load(definition)
+    try:
+        asked = Until(until, loaded)
+    except ExpressionError as error:
+        raise click.BadParameter(error.message, param_hint="--until") from None
+    seconds = _duration("--time", longest)
+    problems: list[str] = []
+    with click.open_file(events, "rb") as lines:
+        recording = list(recorded(lines, _shown(events), lambda problem: problems.append(str(problem))))
+    for problem in problems:
+        click.echo(problem, err=True)
+    with _progress("reducing") as status:
+        reduced = reduce_recording(loaded, recording, asked, status or _nothing, seconds)
+    text = reduced.text(called_from(definition, Path(output or "").parent))
+    if output is not None:
+        with click.open_file(output, "w", encoding="utf-8") as file:
+            file.write(text)
+    if as_json:
+        click.echo(json.dumps({**reduced.to_dict(), **({"path": output} if output else {"scenario": text})}))
+    elif output is None:
+        click.echo(text, nl=False)
+    click.echo(f"{reduced}{f': wrote {output}' if output else ''}", err=True)
+    return 1 if _errors(problems) else 0
 
 
 @contextmanager

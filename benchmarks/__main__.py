@@ -25,6 +25,7 @@ NAMES = (
     "million",
     "exploring",
     "drawing",
+    "simulating",
     "bus_inline",
     "bus_queued",
     "bus_parts",

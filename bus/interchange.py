@@ -9,7 +9,8 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from functools import lru_cache
-from typing import Any
+from types import NoneType
+from typing import Any, get_args
 
 import attrs
 from cattrs import Converter
@@ -113,13 +114,34 @@ def event_from_json(line: str | bytes) -> Event:
     return event_from_dict(plain)
 
 
+@lru_cache(maxsize=len(PAYLOAD_CLASSES))
+def _plain_types(payload_class: type) -> dict[str, type | None]:
+    """The fields of a payload class, each with the one type whose values are right as they are; None if there is none.
+
+    Most payloads need no converter, which would cost more than making the rest of the event.
+    """
+    attrs.resolve_types(payload_class)
+    return {field.name: _plain_type(field.type) for field in attrs.fields(payload_class)}
+
+
+def _plain_type(hint: Any) -> type | None:
+    kinds = [kind for kind in get_args(hint) if kind is not NoneType]
+    return kinds[0] if len(kinds) == 1 and kinds[0] in (str, int, bool) else None
+
+
 def _payload(event_type: str, data: Any) -> Any:
     if data is None:
         return {}
     payload_class = PAYLOAD_CLASSES.get(event_type.partition(".")[0])
     if payload_class is None or not isinstance(data, dict):
         return data
-    if not data.keys() <= {field.name for field in attrs.fields(payload_class)}:
+    plain = _plain_types(payload_class)
+    for name, value in data.items():
+        if type(value) is not plain.get(name):
+            break
+    else:
+        return payload_class(**data)
+    if not data.keys() <= plain.keys():
         return data
     try:
         return structure(data, payload_class)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from attrs import frozen
 
 from statemachines.errors import DefinitionError, Problem
-from statemachines.language import find_definition, read_file
+from statemachines.language import find_definition, load_definition, read_file, traffic
 from statemachines.language.composition import compose
+from statemachines.language.definition import Definition
 from statemachines.language.loading import check_source, read_definition
 from statemachines.simulation.examples import check_examples
 from statemachines.simulation.library import SUFFIX, loaded_beside
@@ -66,9 +68,35 @@ def _files(path: str | Path) -> Iterator[Path]:
 def _check(file: Path) -> Iterable[Problem]:
     if file.name.endswith(SUFFIX):
         return check_scenario(read_file(file), loaded_beside(file))[1]
+    if file.name.endswith(traffic.SUFFIX):
+        return _check_traffic(file)
     source = compose(read_definition(file))
     definition, problems = check_source(source, truth_of)
     return problems if definition is None else [*problems, *check_examples(source, definition)]
+
+
+def _check_traffic(file: Path) -> Iterable[Problem]:
+    source = read_file(file)
+    for definition in _definitions_of(file, source.data):
+        yield from traffic.check_traffic(source, definition)[1]
+
+
+def _definitions_of(file: Path, data: object) -> list[Definition]:
+    """Whom a traffic file is for: the definition whose folder 'traffic' it lies in, or those in its own folder."""
+    beside = loaded_beside(file)
+    if beside is not None:
+        return [beside]
+    named = data.get("definition") if isinstance(data, dict) else None
+    found = []
+    for other in sorted(file.parent.glob("*.yaml")):
+        if not other.name.endswith((SUFFIX, traffic.SUFFIX)):
+            with suppress(DefinitionError):  # told of where the definition itself is checked
+                found.append(load_definition(other))
+    found = [definition for definition in found if named in (None, definition.name)]
+    if not found:
+        message = "it is checked with its definition, in the same folder or beside its folder 'traffic': there is none"
+        raise DefinitionError([Problem(str(file), 1, 1, "error", message)])
+    return found
 
 
 def _count(number: int, what: str) -> str:

@@ -34,9 +34,9 @@ class Command:
         self._monkeypatch = monkeypatch
         self._capfd = capfd
 
-    def __call__(self, *arguments: object, stdin: str | None = None) -> Done:
+    def __call__(self, *arguments: object, stdin: str | None = None, width: int = 120) -> Done:
         self._monkeypatch.setattr(sys, "argv", ["phasebus", *map(str, arguments)])
-        self._monkeypatch.setenv("COLUMNS", "120")
+        self._monkeypatch.setenv("COLUMNS", str(width))
         if stdin is not None:
             self._monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin.encode())))
         self._capfd.readouterr()

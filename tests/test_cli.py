@@ -30,7 +30,7 @@ def test_help_imports_nothing_heavy() -> None:
     assert done.stdout.splitlines()[-1].strip() == "loaded"
 
 
-@pytest.mark.parametrize("command", [(), ("validate",), ("show",), ("simulate",), ("run",)])
+@pytest.mark.parametrize("command", [(), ("validate",), ("show",), ("simulate",), ("diff",), ("run",)])
 def test_every_help_has_an_example(phasebus: Command, command: tuple[str, ...]) -> None:
     done = phasebus(*command, "--help")
     assert done.status == 0

@@ -104,11 +104,41 @@ def test_a_counterexample_is_a_scenario_that_simulate_replays(
     phasebus: Command, slow_setup: Path, tmp_path: Path
 ) -> None:
     assert phasebus("explore", slow_setup, "--scenarios", tmp_path / "found").status == 1
-    (path,) = (tmp_path / "found").iterdir()
-    assert path.name == "setup_ends.scenario.yaml"
+    path = tmp_path / "found" / "setup_ends.scenario.yaml"
     done = phasebus("simulate", slow_setup, path, "--json")
     assert done.status == 0
     assert done.lines[-1]["failed_expectations"] == 0
+
+
+def test_what_was_reached_is_covered_by_scenarios_that_test_runs(phasebus: Command, call: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "found"
+    done = phasebus("explore", call, "--scenarios", folder, "--json")
+    assert done.status == 0
+    (found,) = done.lines
+    suite = found["scenarios"]
+    assert sorted(suite["written"]) == sorted(map(str, folder.iterdir()))
+    assert suite["states"] == {"covered": 4, "total": 4, "percent": 100.0, "missing": []}
+    assert suite["guard_outcomes"]["percent"] == suite["transitions"]["percent"] == 100.0
+    assert "definition: ../call.yaml\n" in next(folder.iterdir()).read_text()
+    assert phasebus("test", folder).status == 0
+    assert phasebus("test", folder, "--coverage", "--json").lines[-2]["transitions"]["percent"] == 100.0
+
+
+def test_people_read_what_is_not_covered_and_why(phasebus: Command, call: Path, tmp_path: Path) -> None:
+    out = phasebus("explore", call, "--scenarios", tmp_path / "found", "--cases", 4).out
+    assert "call: " in out
+    assert "states not covered:\n    ready (not reached within the bound: there are more than 4 cases)" in out
+
+
+def test_a_file_in_the_way_is_kept_and_ends_with_status_1(phasebus: Command, call: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "found"
+    assert phasebus("explore", call, "--scenarios", folder).status == 0
+    mine = sorted(folder.iterdir())[0]
+    mine.write_text("steps: []\n")
+    done = phasebus("explore", call, "--scenarios", folder)
+    assert done.status == 1
+    assert f"kept {mine}: somebody else wrote it" in done.err
+    assert mine.read_text() == "steps: []\n"
 
 
 def test_a_traffic_file_narrows_what_is_tried(phasebus: Command, call: Path, tmp_path: Path) -> None:
@@ -138,13 +168,13 @@ def test_a_bound_is_told_honestly(phasebus: Command, call: Path) -> None:
 
 
 def test_an_interrupt_shows_what_there_is(phasebus: Command, call: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def interrupted(world: Any, bounds: Any, progress: Any) -> Any:
+    def interrupted(world: Any, bounds: Any, progress: Any, graph: Any = None) -> Any:
         def stop(found: int, tried: int, moves: int) -> None:
             if tried:
                 raise KeyboardInterrupt
 
         monkeypatch.setattr("statemachines.exploration.search.CHECK_EVERY", 3)
-        return search(world, bounds, stop)
+        return search(world, bounds, stop, graph)
 
     monkeypatch.setattr("statemachines.exploration.exploring.search", interrupted)
     done = phasebus("explore", call, "--json")

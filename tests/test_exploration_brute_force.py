@@ -9,10 +9,10 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 
 from statemachines import StepNeverSettles
-from statemachines.exploration.scenarios import scenario_text
 from statemachines.exploration.search import Bounds, Graph, World, search
 from statemachines.exploration.stories import tell
 from statemachines.exploration.worlds import Worlds
+from statemachines.explored_scenarios import Written, play
 from statemachines.language.definition import Definition
 from statemachines.simulation.scenario_file import read_scenario
 from statemachines.simulation.simulator import Simulation, run_scenario
@@ -86,7 +86,7 @@ def test_every_way_replays_in_the_simulation(definition: Definition) -> None:
     facts = world.moves.relevance.facts.dependencies
     for number in range(0, len(graph.cases), max(1, len(graph.cases) // 6)):
         way = tell(world, graph, graph.path(number))
-        scenario = read_scenario(scenario_text("random", "", way), "<told>", definition)
+        scenario = read_scenario(Written("way", play(definition, way)[0]).text, "<told>", definition)
         summary = run_scenario(Simulation(definition), scenario)
         assert summary.failed_expectations == 0, (way, summary)
         if not world.moves.ended(graph.cases[number]):

@@ -12,9 +12,9 @@ from statemachines import Definition, DefinitionError, load_definition, parse_de
 from statemachines.exploration import Exploration, Judgement, explore
 from statemachines.exploration.exploring import all_cases
 from statemachines.exploration.judging import Judge
-from statemachines.exploration.scenarios import counterexamples
 from statemachines.exploration.search import Bounds, search
 from statemachines.exploration.worlds import Worlds
+from statemachines.explored_scenarios import counterexamples
 from statemachines.language.traffic import Item, Traffic, read_traffic
 from statemachines.simulation.scenario_file import read_scenario
 from statemachines.simulation.simulator import Simulation, run_scenario
@@ -143,11 +143,11 @@ def test_after_the_traffic_only_timers_fire_and_resting_is_no_dead_end() -> None
 def test_counterexamples_replay_in_the_simulation(faults: str) -> None:
     definition = parse_definition(GATE)
     found = explore(definition, traffic=read_traffic(f"{ALL}faults: {faults}", "<traffic>", definition))
-    scenarios = counterexamples(found)
+    scenarios = counterexamples(definition, found)
     assert len(scenarios) == sum(one.holds is False for one in found.properties)
-    for text in scenarios.values():
-        summary = run_scenario(Simulation(definition), read_scenario(text, "<found>", definition))
-        assert summary.failed_expectations == 0, text
+    for written in scenarios:
+        summary = run_scenario(Simulation(definition), read_scenario(written.text, "<found>", definition))
+        assert summary.failed_expectations == 0, written.text
 
 
 # -- the reductions --

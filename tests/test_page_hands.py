@@ -10,7 +10,7 @@ from playwright.sync_api import Page, expect
 
 from statemachines.errors import CannotPlay
 from statemachines.exploration import explore
-from statemachines.exploration.scenarios import counterexamples
+from statemachines.explored_scenarios import counterexamples
 from statemachines.language import load_definition, parse_definition
 from statemachines.rendering.highlight import parse_highlight
 from statemachines.rendering.page import render_page
@@ -149,8 +149,8 @@ def test_a_counterexample_of_a_search_is_played(pages: Pages) -> None:
         properties: {talks_with_audio: {always: "not In('talking') or audio"}}
         """
     )
-    (text,) = counterexamples(explore(definition)).values()
-    page = pages.made(definition, scenario=parsed(text, definition))
+    (written,) = counterexamples(definition, explore(definition))
+    page = pages.made(definition, scenario=parsed(written.text, definition))
     assert configuration(page) == ["talking"]
     assert page.locator("#facts dd.status").inner_text().strip().endswith("pending")
     assert passes(definition, copied(page))

@@ -8,8 +8,8 @@ import re
 import attrs
 import pytest
 
-from statemachines.exploration.scenarios import flow
 from statemachines.language import parse_definition
+from statemachines.rendering.flow import flow
 from tests.page_helpers import Pages, configuration, copied, page_of, parsed
 from tests.test_rendering_dot import HOSTILE
 

@@ -14,7 +14,7 @@ from attrs import evolve
 from examples.races.race import FOLDER, RACES, Race
 from examples.races.table import table
 from statemachines.exploration import explore
-from statemachines.exploration.scenarios import counterexamples
+from statemachines.explored_scenarios import counterexamples
 from statemachines.language.definition import Property
 from statemachines.language.expressions import Expression
 from statemachines.language.traffic import load_traffic
@@ -137,7 +137,7 @@ class Replay:
             lambda entry: self.called.append(entry.details["name"]) if entry.kind == "call" else None,
             look,
         )
-        text = counterexamples(found)[f"{name}.scenario.yaml"]
+        (text,) = (written.text for written in counterexamples(definition, found) if written.name == name)
         assert run_scenario(simulation, read_scenario(text, "<found>", definition)).failed_expectations == 0
         if way.end == "nothing more has to happen":
             simulation.advance_to(simulation.now + A_LONG_TIME_S)

@@ -23,7 +23,7 @@ from statemachines.simulation.scenario_writing import scenario_text
 
 TEXT = st.one_of(
     st.text(st.characters(codec="utf-8", categories=("L", "N", "P", "S", "Zs")), max_size=12),
-    st.sampled_from(["on", "null", "1.5", "#", "a: b", "~", "yes", "'", '"', "- x"]),
+    st.sampled_from(["on", "null", "1.5", "#", "a: b", "~", "yes", "'", '"', "- x", "?0", "a" * 150 + " b"]),
 )
 VALUES = st.recursive(
     st.one_of(st.none(), st.booleans(), st.integers(-(2**40), 2**40), TEXT),
@@ -60,4 +60,21 @@ SCENARIOS = st.builds(
 @given(SCENARIOS)
 def test_what_is_written_reads_back_as_it_was(scenario: Scenario) -> None:
     read = read_scenario(scenario_text(scenario), scenario.path)
+    assert evolve(read, steps=tuple(evolve(step, line=0) for step in read.steps)) == scenario
+
+
+def test_the_only_connection_is_not_named_in_each_step() -> None:
+    steps = (
+        ScenarioStep(Publish("call.ended", "a")),
+        ScenarioStep(Publish("call.ended", None)),
+        ScenarioStep(Publish("call.ended", "a", call_id="7")),
+        ScenarioStep(Mark("a", "media")),
+        ScenarioStep(Expect("a", phase="on")),
+    )
+    scenario = Scenario(None, {"a": Registration()}, steps)
+    text = scenario_text(scenario, ["found  by\nhand"])
+    assert text.startswith("# found by hand\nconnections:")
+    assert text.count("connection: a") == 1  # beside a call id it must be there
+    assert text.count("connection:\n") == 1  # and where there is none, too
+    read = read_scenario(text, scenario.path)
     assert evolve(read, steps=tuple(evolve(step, line=0) for step in read.steps)) == scenario

@@ -19,7 +19,8 @@ KNOWS = {
     "simulation": {"bus", "language", "table", "connections"},
     "interchange": {"bus", "language"},
     "exploration": {"bus", "language", "table", "connections"},
-    "rendering": {"bus", "language", "table", "connections", "exploration", "simulation"},
+    "comparison": {"bus", "language", "table", "connections", "exploration"},
+    "rendering": {"bus", "language", "table", "connections", "exploration", "comparison", "simulation"},
 }
 """Which folder may import which; ``errors`` is everybody's."""
 

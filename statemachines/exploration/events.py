@@ -44,9 +44,12 @@ class Alphabet:
     cut: tuple[str, ...] = ()
 
 
-def alphabet(listening: Sequence[tuple[Steps, Relevance]]) -> Alphabet:
-    """The events that may come to connections of these definitions, which share a bus."""
-    candidates = Candidates()
+def alphabet(listening: Sequence[tuple[Steps, Relevance]], candidates: Candidates | None = None) -> Alphabet:
+    """The events that may come to connections of these definitions, which share a bus.
+
+    ``candidates`` may already hold values to try beside those that the definitions compare with.
+    """
+    candidates = candidates or Candidates()
     for number, (steps, relevance) in enumerate(listening):
         candidates.begin(str(number))
         for guard in guards_of(steps.layout):

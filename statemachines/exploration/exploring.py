@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from attrs import evolve
 
+from statemachines.exploration.covering import Reached, covering
 from statemachines.exploration.findings import Findings
 from statemachines.exploration.judging import Judge
 from statemachines.exploration.result import Exploration, joined
@@ -21,8 +22,12 @@ def explore(
     bounds: Bounds | None = None,
     progress: Progress | None = None,
     traffic: Traffic | None = None,
+    *,
+    cover: bool = False,
 ) -> Exploration:
     """Try all events in every order, or what some traffic can bring, and judge the definition's properties.
+
+    With ``cover`` it also has ways that cover all that was reached; nothing is merged then that has to be learnt.
 
     :raises StepNeverSettles: the eventless transitions of the initial states go in a circle
     :raises UnknownDependency: the traffic requires one that the definition does not declare
@@ -30,10 +35,10 @@ def explore(
     >>> explore(load_definition("whatsapp_call")).complete                  # doctest: +SKIP
     True
     """
-    found = _explored(Worlds([definition], traffic), [definition], bounds, progress)
+    found = _explored(Worlds([definition], traffic), [definition], bounds, progress, cover=cover)
     if traffic is not None and traffic.dependencies is not None:
-        return evolve(found, registration={"dependencies": list(traffic.dependencies)})
-    return found
+        found = evolve(found, registration={"dependencies": list(traffic.dependencies)})
+    return evolve(found, by_traffic=traffic is not None)
 
 
 def explore_together(
@@ -52,16 +57,29 @@ def explore_together(
 
 
 def _explored(
-    worlds: Worlds, definitions: Sequence[Definition], bounds: Bounds | None, progress: Progress | None
+    worlds: Worlds,
+    definitions: Sequence[Definition],
+    bounds: Bounds | None,
+    progress: Progress | None,
+    *,
+    cover: bool = False,
 ) -> Exploration:
     began = time.monotonic()
-    graph = all_cases(worlds, bounds or Bounds(), progress)
+    bounds, reached = bounds or Bounds(), None
+    if cover:
+        graph = Graph(worlds.make(None))
+        reached = Reached(graph)
+        search(graph.world, bounds, progress, graph)
+    else:
+        graph = all_cases(worlds, bounds, progress)
     world = graph.world
     parts = []
     for moves, definition in zip(world.members, definitions, strict=True):
         findings = Findings(world, graph, moves)
         judgements = tuple(Judge(world, graph, moves, findings.entered).all())
         parts.append(findings.exploration(definition, judgements, worlds.notes, time.monotonic() - began))
+    if reached is not None:
+        return evolve(parts[0], covering=covering(graph, reached, bounds.seconds))
     return parts[0] if len(parts) == 1 else joined(parts)
 
 
@@ -76,7 +94,7 @@ def all_cases(worlds: Worlds, bounds: Bounds, progress: Progress | None = None) 
         if graph.sound == graph.expanded:
             break
         if graph.why_cut is not None:  # no time to learn more: what came before the mistake is right
-            sound = search(worlds.make(lessons), Bounds(None, None), None, graph.sound)
+            sound = search(worlds.make(lessons), Bounds(None, None), most_tried=graph.sound)
             sound.why_cut = graph.why_cut
             graph = sound
             break

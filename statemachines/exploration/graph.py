@@ -19,7 +19,7 @@ def can_reach(graph: Graph, goals: bytearray) -> bytearray:
     reached = bytearray(goals)
     for number in range(graph.expanded, len(graph.cases)):
         reached[number] = 1
-    sources, offsets = _backwards(graph)
+    sources, offsets = backwards(graph)
     waiting = [number for number, goal in enumerate(reached) if goal]
     while waiting:
         number = waiting.pop()
@@ -30,7 +30,7 @@ def can_reach(graph: Graph, goals: bytearray) -> bytearray:
     return reached
 
 
-def _backwards(graph: Graph) -> tuple[array[int], array[int]]:
+def backwards(graph: Graph) -> tuple[array[int], array[int]]:
     """The edges by where they lead to."""
     offsets = array("Q", bytes(8 * (len(graph.cases) + 2)))
     for target in graph.edges:

@@ -10,7 +10,7 @@ A case with an event that comes back, or with a timer that is due now, has this 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from attrs import define, evolve, field, frozen
@@ -145,6 +145,8 @@ class Moves:
         """Whether what becomes of deferred events is kept apart, or in the rows of the charts."""
         self.where_mask = self.dead.where_mask
         self.deferred_mask = cases.deferred_mask
+        self.watch: Callable[[list[Step]], None] | None = None
+        """Sees the steps of each move that is not yet known: whatever a move can do, it sees at the first that does."""
         self._groups: dict[int, tuple[Group, ...]] = {}
         self._charts: dict[tuple[int, int, int | None], Chart] = {}
         self._moved: dict[Moved, Moved] = {}
@@ -170,7 +172,10 @@ class Moves:
 
     def register(self, case: int) -> int:
         """The case with a connection of this definition in it."""
-        after, change = self._result(self.making.registered(), case)
+        made = self.making.registered()
+        if self.watch is not None:
+            self.watch(list(made.steps))
+        after, change = self._result(made, case)
         return self.without_dead(self.change_timers(case | after, change))
 
     @property
@@ -272,17 +277,31 @@ class Moves:
 
     def hear(self, event: Heard, case: int) -> tuple[bool, int]:
         """The case after an event that some definition published."""
+        label = self.heard_label(event)
+        return (False, case) if self.ended(case) else self.after(label, case)
+
+    def heard_label(self, event: Heard) -> int:
+        """The label of an event that comes back."""
         label = self._heard_symbols.get(event.key)
         if label is None:
             label = len(self.labels)
             self.labels.append(Label("back", Symbol(event.type, event.data)))
             self._heard_symbols[event.key] = label
-        return (False, case) if self.ended(case) else self.after(label, case)
+        return label
 
     def ended(self, case: int) -> bool:
         """Whether the connection has ended."""
         states = self.cases.active[0].of(case)
         return not states or not self.steps.layout.top_level_finals.isdisjoint(states)
+
+    def steps_of(self, label: int, case: int) -> list[Step]:
+        """The steps of a move, those of deferred events included; none if it never settles."""
+        made = self._with_deferred(self.cases.record(case), label)
+        return [] if made is None else list(made.steps)
+
+    def reads(self, label: int, case: int) -> int:
+        """All bits that a move can read of a case: it does the same to every case that agrees in these."""
+        return self._facts_mask(label, case)[0] | self._chart(label, case)[0].mask | self.deferred_mask
 
     # -- filling --
 
@@ -328,12 +347,12 @@ class Moves:
             chart.older, chart.known = chart.known, {}
 
     def _let_move(self, chart: Chart, case: int, middle: int, label: int) -> Moved | None:
-        before = self.cases.record(case & ~self.deferred_mask if self._splits else case)
+        if not self._splits:
+            return self._whole(chart, case, middle, label)
+        before = self.cases.record(case & ~self.deferred_mask)
         made = self.making.move(before, self.labels[label])
         if made is None:
             return None
-        if not self._splits:
-            return self._whole(before, made, middle, chart)
         middle &= ~self.deferred_mask
         deferred = made.record.deferred
         if deferred:
@@ -354,14 +373,28 @@ class Moves:
     def note(self, chart: Chart, bits: int, made: Sequence[Step]) -> None:
         """Told of the steps behind each row of a chart, once; for whoever wants to know more of them than a search."""
 
-    def _whole(self, before: Record, made: Made, middle: int, chart: Chart) -> Moved:
+    def _whole(self, chart: Chart, case: int, middle: int, label: int) -> Moved | None:
         """A move together with what becomes of deferred events, which its row reads then."""
-        words, moved_on = self.cases.words, before.situation.states != made.record.situation.states
-        if words is not None and made.record.deferred and moved_on:
-            made = made.then(self.making.keep(words.sent_plainly(made.record)))
-        after, change = self._result(made, middle)
+        made = self._with_deferred(self.cases.record(case), label)
+        if made is None:
+            return None
         self.note(chart, middle & chart.mask, made.steps)
-        return made.took, (after ^ middle) & chart.mask, change, 0, 0, None
+        if self.watch is not None:
+            self.watch(list(made.steps))
+        after, change = self._result(made, middle)
+        if (after ^ middle) & self.cases.everything & ~chart.mask:
+            raise AssertionError("a step changed more than it can read")  # a mistake in `regions` or `reading`
+        moved = (made.took, (after ^ middle) & chart.mask, change, 0, 0, None)
+        return self._moved.setdefault(moved, moved)
+
+    def _with_deferred(self, before: Record, label: int) -> Made | None:
+        """A move, and then the deferred events that are sent again."""
+        made, words = self.making.move(before, self.labels[label]), self.cases.words
+        if made is None or words is None or not made.record.deferred:
+            return made
+        if before.situation.states == made.record.situation.states:
+            return made
+        return made.then(self.making.keep(words.sent_plainly(made.record)))
 
     def defer(self, then: Then, case: int) -> tuple[bool, int, int, int]:
         """What becomes of deferred events: whether a transition was taken, the case, what was read and what written."""

@@ -7,6 +7,8 @@ from typing import Any
 
 from attrs import evolve, field, frozen
 
+from statemachines.table.coverage import Goal
+
 Step = str | dict[str, Any]
 """A step of a counterexample: an event's name, or the step as a scenario has it."""
 
@@ -49,6 +51,19 @@ class Judgement:
 
 
 @frozen
+class Covering:
+    """Ways that together take every transition and see every guard outcome that was reached.
+
+    :ivar reached: what was reached while exploring, whether or not a way covers it
+    :ivar interrupted: the ways are not all there are
+    """
+
+    ways: tuple[Way, ...]
+    reached: frozenset[Goal]
+    interrupted: bool = False
+
+
+@frozen
 class Exploration:
     """All that can happen to a connection, or as much of it as the bounds allowed.
 
@@ -81,6 +96,10 @@ class Exploration:
     """How the connection was registered, as a scenario has it."""
     only_by_hand: frozenset[str] = field(factory=frozenset)
     """The unreachable states that ``terminate_connection`` leads to."""
+    covering: Covering | None = None
+    """If it was asked for."""
+    by_traffic: bool = False
+    """Whether only what some traffic can bring was tried."""
 
     @property
     def complete(self) -> bool:

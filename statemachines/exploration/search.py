@@ -259,12 +259,21 @@ class Graph:
         return iter(self.cases)
 
 
-def search(world: World, bounds: Bounds, progress: Progress | None = None, most_tried: int | None = None) -> Graph:
+def search(
+    world: World,
+    bounds: Bounds,
+    progress: Progress | None = None,
+    graph: Graph | None = None,
+    *,
+    most_tried: int | None = None,
+) -> Graph:
     """Find all cases, or as many as the bounds allow. An interrupt ends it too, and what was found is kept.
+
+    ``graph`` is an empty one to be filled, for somebody who watches.
 
     It also ends soon after a fact was read that was taken for dead; ``graph.sound`` tells how much came before that.
     """
-    graph = Graph(world)
+    graph = graph or Graph(world)
     try:
         _search(world, bounds, progress, graph, most_tried)
     except TooMany as error:

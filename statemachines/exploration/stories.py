@@ -6,14 +6,14 @@ the order in which the timers will be due to stay the same: a millisecond, or le
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from fractions import Fraction
 from itertools import pairwise
 from typing import Any
 
 from statemachines.exploration.clocks import NANOSECONDS, Timers, rank, whole
 from statemachines.exploration.labels import Label
-from statemachines.exploration.moves import Moves
+from statemachines.exploration.packing import Part
 from statemachines.exploration.result import Step, Way
 from statemachines.exploration.search import Graph, World
 
@@ -26,23 +26,32 @@ INSTANT = Fraction(NANOSECONDS, 1000)
 
 def tell(world: World, graph: Graph, path: Sequence[int], end: str = "", slow_from: int | None = None) -> Way:
     """The way through these cases; from the position ``slow_from`` on by the moves that take the most time."""
-    teller = _Teller(world.moves)
+    moves = []
+    for position, (before, after) in enumerate(pairwise(path)):
+        slow = slow_from is not None and position >= slow_from
+        moves.append((label_between(world, graph, before, after, slow=slow), graph.cases[after]))
+    return tell_moves(world, graph.cases[path[0]], moves, end)
+
+
+def tell_moves(world: World, first: int, moves: Iterable[tuple[int, int]], end: str = "") -> Way:
+    """The way from a case by these moves, each a label and the case that it leads to."""
+    teller = Teller(world.moves.cases.timers)
     steps: list[Step] = []
     replay: list[Step] = []
     phases: list[str] = []
-    teller.arrive(graph.cases[path[0]], Fraction(0))
-    for position, (before, after) in enumerate(pairwise(path)):
-        slow = slow_from is not None and position >= slow_from
-        label = world.moves.labels[label_between(world, graph, before, after, slow=slow)]
-        step, played = teller.step(graph.cases[before], graph.cases[after], label)
+    teller.arrive(first, Fraction(0))
+    before = first
+    for number, after in moves:
+        step, played = teller.step(before, after, world.moves.labels[number])
         replay += [] if played is None else [played]
-        phase = " + ".join(member.cases.situation(graph.cases[after]).phase for member in world.members)
+        phase = " + ".join(member.cases.situation(after).phase for member in world.members)
         if step is not None:
             steps.append(step)
             phases.append(phase)
         elif phases:
             phases[-1] = phase  # it came by itself, with the step before
-    return Way(tuple(steps), tuple(phases), end, _settled(world, graph.cases[path[-1]]), tuple(replay))
+        before = after
+    return Way(tuple(steps), tuple(phases), end, _settled(world, before), tuple(replay))
 
 
 def _settled(world: World, case: int) -> tuple[str, ...]:
@@ -65,11 +74,11 @@ def label_between(world: World, graph: Graph, before: int, after: int, *, slow: 
     return next((one for one in labels if slow and world.moves.labels[one].kind in ("wait", "timer")), labels[0])
 
 
-class _Teller:
+class Teller:
     """Keeps the real time on the way: what each running timer has left, in nanoseconds."""
 
-    def __init__(self, moves: Moves) -> None:
-        self._timers = moves.cases.timers
+    def __init__(self, timers: Part[Timers]) -> None:
+        self._timers = timers
         self._left: dict[int, Fraction] = {}
 
     def arrive(self, case: int, passed: Fraction) -> None:
@@ -77,6 +86,14 @@ class _Teller:
         old = self._left
         self._left = {
             spec: Fraction(whole(value)) if rank(value) == 0 else old[spec] - passed
+            for value, spec in self._timers.of(case)
+        }
+
+    def begin(self, case: int, likes: Mapping[int, int] | None = None) -> None:
+        """Be at a case that no step led to; a timer in ``likes`` has left what that other one had."""
+        old, likes = self._left, likes or {}
+        self._left = {
+            spec: old.get(likes.get(spec, spec), whole(value) + rank(value) * INSTANT / 1000)
             for value, spec in self._timers.of(case)
         }
 

@@ -19,6 +19,7 @@ from statemachines.exploration.reading import path_of
 from statemachines.language.expressions import Expression
 
 OTHERS = ("other", "another")
+NUMBERS = (0, 1, 2, 5)
 MAX_REMAINDER = 10
 
 Term = tuple[str, ...]
@@ -58,6 +59,19 @@ class Candidates:
             self._join(("meta", name), term)
         if isinstance(value.tree, ast.Constant):
             self._group(("meta", name)).values.append(value.tree.value)
+
+    def known(self, name: str, value: Any) -> None:
+        """A fact ``meta.<name>`` that somebody has."""
+        self._group(("meta", name)).values.append(value)
+
+    def told(self, expression: Expression) -> None:
+        """A value is published, for everybody to see: any two texts differ, what is computed also takes numbers."""
+        self._value(expression.tree)
+        computed = any(isinstance(node, ast.BinOp | ast.USub) for node in ast.walk(expression.tree))
+        for term in _terms(expression.tree):
+            group = self._group(term)
+            group.mixed = True
+            group.values += NUMBERS if computed else ()
 
     def of(self, path: tuple[str, ...]) -> list[Any]:
         """The values to try for ``data.<path>``, None (left out) first."""

@@ -69,6 +69,16 @@ def looks_like_a_path(text: str) -> bool:
     return not text or "\0" in text or "/" in text or os.sep in text or bool(Path(text).suffix)
 
 
+def called_from(name_or_path: str, folder: Path) -> str:
+    """What a file in a folder calls a definition: a name as it is, a path as it is from there.
+
+    :raises ValueError: on Windows, a path on another drive
+    """
+    if not looks_like_a_path(name_or_path):
+        return name_or_path
+    return Path(os.path.relpath(name_or_path, folder.resolve())).as_posix()
+
+
 def _folders() -> Iterator[Path]:
     """Where definitions ship, the installed package first."""
     inside = Path(str(resources.files("statemachines"))) / _INSIDE

@@ -15,16 +15,17 @@ Checked as strictly as definitions are: every problem is reported at its place.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from attrs import Factory, frozen
 
-from statemachines.errors import DefinitionError, Problem
+from statemachines.errors import DefinitionError, Problem, suggestion
 from statemachines.language.definition import Definition
 from statemachines.language.durations import shortened
-from statemachines.language.names import near
+from statemachines.language.library import find_definition
+from statemachines.language.names import near, nearest
 from statemachines.language.scalars import describe
 from statemachines.language.shorthands import structure_event_name
 from statemachines.language.source import Source, read_file, read_yaml
@@ -40,6 +41,7 @@ from statemachines.language.structuring import (
     structure_text,
 )
 
+SUFFIX = ".traffic.yaml"
 KEYS = ("definition", "description", "connections", "sources", "faults")
 FAULTS = ("lose", "duplicate", "reorder")
 MAX_SOURCES = 50
@@ -47,7 +49,7 @@ MAX_ITEMS = 200
 
 _ITEM = ("publish", "type", "data", "after", "chance")
 _CONNECTIONS = ("dependencies", "rate")
-_DISTRIBUTIONS = {"lognormal": ("median", "p99"), "exponential": (), "uniform": ()}
+_EXAMPLES = "{lognormal: {median: 4s, p99: 20s}}, {exponential: 60s}, {uniform: [0s, 2s]}, {constant: 2s}"
 
 
 @frozen
@@ -78,6 +80,36 @@ class Traffic:
     dependencies: tuple[str, ...] | None = None
     rate_hz: float = 1.0
     faults: Mapping[str, float] = Factory(dict)
+
+
+def traffic_of(definition: str | Path) -> list[str]:
+    """The names of the traffic files in the folder ``traffic`` beside a definition."""
+    return sorted(path.name.removesuffix(SUFFIX) for path in _folder(definition).glob(f"*{SUFFIX}"))
+
+
+def find_traffic(definition: str | Path, name_or_path: str | Path) -> Path:
+    """The path of a traffic file: a path as it is, or the name of one that lies beside the definition.
+
+    :raises DefinitionError: there is none; the message has the nearest name
+
+    >>> find_traffic("whatsapp_call", "busy_hour").name
+    'busy_hour.traffic.yaml'
+    """
+    path = Path(name_or_path)
+    if path.is_file():
+        return path
+    beside = _folder(definition) / f"{name_or_path}{SUFFIX}"
+    if beside.is_file():
+        return beside
+    known = traffic_of(definition)
+    message = f"no such traffic file{suggestion(str(name_or_path), known)}"
+    if known:
+        message += f"; {definition} comes with {', '.join(known)}"
+    raise DefinitionError([Problem(str(name_or_path), 1, 1, "error", message)])
+
+
+def _folder(definition: str | Path) -> Path:
+    return find_definition(definition).parent / "traffic"
 
 
 def load_traffic(path: str | Path, definition: Definition) -> Traffic:
@@ -180,7 +212,7 @@ def _faults(data: Any, faults: Faults) -> dict[str, float]:
             if name in data:
                 with inner.at(name):
                     found[name] = structure_number(data[name])
-                    if found[name] < 0 or (found[name] > 1 and found[name] % 1):
+                    if not found[name] >= 0 or (found[name] > 1 and found[name] % 1):
                         raise Wrong("must be a whole number of times, or a rate below 1")
         inner.check()
     return found
@@ -248,25 +280,53 @@ def _chance(value: Any) -> float:
 def _after(value: Any) -> float | tuple[str, tuple[float, ...]]:
     if not isinstance(value, dict):
         return structure_duration(value)
-    kind = next(iter(value), None)
-    if len(value) != 1 or kind not in _DISTRIBUTIONS:
-        raise Wrong(
-            "must be a duration or one of {lognormal: {median: 4s, p99: 20s}}, {exponential: 60s}, {uniform: [0s, 2s]}"
-        )
-    numbers = value[kind]
-    if kind == "exponential":
-        return kind, (structure_duration(numbers),)
-    if kind == "uniform":
-        if not isinstance(numbers, list) or len(numbers) != 2:
-            raise Wrong("'uniform' takes two durations, as in [200ms, 2s]", whole=True)
-        low, high = map(structure_duration, numbers)
-        if low > high:
-            raise Wrong("'uniform' takes the shorter duration first", whole=True)
-        return kind, (low, high)
-    names = _DISTRIBUTIONS[kind]
-    if not isinstance(numbers, dict) or set(numbers) != set(names):
-        raise Wrong("'lognormal' takes median and p99, as in {median: 4s, p99: 20s}", whole=True)
-    median, p99 = (structure_duration(numbers[name]) for name in names)
+    kind = next(iter(value), "")
+    if len(value) != 1 or kind not in _LAWS:
+        hint = nearest(kind, _LAWS) if len(value) == 1 else ""
+        raise Wrong(f"must be a duration or one of {_EXAMPLES}{hint}")
+    faults = Faults()
+    read: float | tuple[str, tuple[float, ...]] = 0.0
+    with faults.at(kind):
+        read = _LAWS[kind](value[kind])
+    faults.check()
+    return read
+
+
+def _exponential(value: Any) -> tuple[str, tuple[float, ...]]:
+    return "exponential", (structure_duration(value),)
+
+
+def _uniform(value: Any) -> tuple[str, tuple[float, ...]]:
+    if not isinstance(value, list) or len(value) != 2:
+        raise Wrong("takes two durations, as in [200ms, 2s]")
+    low, high = _durations(dict(enumerate(value)))
+    if low > high:
+        raise Wrong("takes the shorter duration first")
+    return "uniform", (low, high)
+
+
+def _lognormal(value: Any) -> tuple[str, tuple[float, ...]]:
+    if not isinstance(value, dict) or set(value) != {"median", "p99"}:
+        raise Wrong("takes median and p99, as in {median: 4s, p99: 20s}")
+    median, p99 = _durations({name: value[name] for name in ("median", "p99")})
     if not 0 < median <= p99:
-        raise Wrong("'lognormal' takes a median above 0s and a p99 that is not shorter", whole=True)
-    return kind, (median, p99)
+        raise Wrong("takes a median above 0s and a p99 that is not shorter")
+    return "lognormal", (median, p99)
+
+
+def _durations(parts: Mapping[Any, Any]) -> list[float]:
+    faults = Faults()
+    seconds = []
+    for name, part in parts.items():
+        with faults.at(name):
+            seconds.append(structure_duration(part))
+    faults.check()
+    return seconds
+
+
+_LAWS: Mapping[str, Callable[[Any], float | tuple[str, tuple[float, ...]]]] = {
+    "lognormal": _lognormal,
+    "exponential": _exponential,
+    "uniform": _uniform,
+    "constant": structure_duration,
+}

@@ -21,6 +21,7 @@ from statemachines.rendering.dot_labels import EDGE_WIDTH, STATE_WIDTH, bold, li
 from statemachines.rendering.facts import fact_lines
 from statemachines.rendering.highlight import Highlight
 from statemachines.rendering.main_path import main_path
+from statemachines.rendering.marks import Mark, Marks, mark_of
 from statemachines.rendering.words import (
     Part,
     Phrase,
@@ -44,12 +45,20 @@ _HEAD = f"""\
   edge [fontname="{_FONT}", fontsize=10, color="{_GREY}", arrowsize=0.8]"""
 
 
-def render_dot(definition: Definition, highlight: Highlight | None = None, *, name_arrows: bool = False) -> str:
+def render_dot(
+    definition: Definition,
+    highlight: Highlight | None = None,
+    marks: Marks | None = None,
+    *,
+    name_arrows: bool = False,
+) -> str:
     """The graph, ending with a newline. The same definition always gives the same text.
 
-    With ``name_arrows`` each arrow has the id that :func:`arrow_id` tells, for whoever wants to find it in the SVG.
+    ``marks`` set apart what came, went or changed, and say so in words and lines as well as in colour. With
+    ``name_arrows`` each arrow has the id that :func:`arrow_id` tells, for whoever wants to find it in the SVG.
     """
-    return "\n".join(_Graph(definition, highlight or Highlight(), name_arrows).lines()) + "\n"
+    graph = _Graph(definition, highlight or Highlight(), marks or Marks(), name_arrows)
+    return "\n".join(graph.lines()) + "\n"
 
 
 def arrow_id(source: str, target: str) -> str:
@@ -65,12 +74,14 @@ class _Arrow:
     target: str
     labels: list[Phrase] = Factory(list)
     only_timers: bool = True
+    marks: set[Mark | None] = Factory(set)
 
 
 @frozen
 class _Graph:
     definition: Definition
     highlight: Highlight
+    marks: Marks
     name_arrows: bool
     states: dict[str, State] = field(init=False)
     parents: dict[str, str | None] = field(init=False)
@@ -91,7 +102,7 @@ class _Graph:
         definition = self.definition
         yield f"digraph {quoted(definition.name)} {{"
         yield _HEAD
-        title = [bold(f"{definition.name}, version {definition.version}", 18)]
+        title = [bold(self.marks.title or f"{definition.name}, version {definition.version}", 18)]
         if definition.description:
             title.append(lines(words(" ".join(definition.description.split())), 90))
         if len(self.states) > _MANY_STATES:
@@ -102,7 +113,7 @@ class _Graph:
         yield "  }"
         for arrow in self._arrows():
             yield self._arrow(arrow)
-        facts = table(small(line) for line in fact_lines(definition))
+        facts = table(small(line) for line in self.marks.facts or fact_lines(definition))
         yield f"  label={facts}; labelloc=b; labeljust=l"
         yield "}"
 
@@ -119,6 +130,8 @@ class _Graph:
 
     def _state(self, state: State, pad: str) -> Iterator[str]:
         title = f"{state.id} (all at once)" if state.parallel else state.id
+        mark = self.marks.states.get(state.id)
+        title = title if mark is None else f"{mark.sign} {title}"
         label = table([bold(title), *(small(line) for line in self._does(state))])
         is_region = self._is_region(state)
         if not state.states and not is_region:
@@ -128,9 +141,9 @@ class _Graph:
         inside = pad + "  "
         lit = self.highlight.has_state(state.id)
         style = "rounded,filled,dashed" if is_region else "rounded,filled"
-        line = _LIT_LINE if lit else _GREY if is_region else _BLACK
-        fill = _LIT_AROUND if lit else _MIDDLE if self._depth(state.id) % 2 else _LIGHT
-        yield f'{inside}style="{style}"; color="{line}"; penwidth={2.5 if lit else 1}; fillcolor="{fill}"'
+        line = _LIT_LINE if lit else mark.line if mark else _GREY if is_region else _BLACK
+        fill = _LIT_AROUND if lit else mark.fill if mark else _MIDDLE if self._depth(state.id) % 2 else _LIGHT
+        yield f'{inside}style="{style}"; color="{line}"; penwidth={2.5 if lit or mark else 1}; fillcolor="{fill}"'
         yield f"{inside}label={label}; labeljust=l"
         if not state.states:  # a region without states of its own
             yield f'{inside}{_start(state.id)} [shape=circle, label="", width=0.14, fixedsize=true]'
@@ -154,7 +167,17 @@ class _Graph:
             yield lines((Part("defers "), *event_words(state.defer)), STATE_WIDTH)
         for transition, timer in self._moves(state):
             if transition.target is None:
-                yield lines((Part("stays "), *transition_words(transition, timer, on="on ")), STATE_WIDTH)
+                stays = (Part("stays "), *transition_words(transition, timer, on="on "))
+                yield lines(self._signed(transition, stays), STATE_WIDTH)
+        for line in self.marks.lines.get(state.id, ()):
+            yield lines(line, STATE_WIDTH)
+
+    def _signed(self, transition: Transition, phrase: Phrase) -> Phrase:
+        """The words of a transition, with the sign of what became of it and what it was."""
+        mark = self.marks.of(transition)
+        if mark is None:
+            return phrase
+        return (Part(f"{mark.sign} "), *phrase, *self.marks.was.get(id(transition), ()))
 
     def _moves(self, state: State) -> Iterator[tuple[Transition, Phrase]]:
         """The transitions of a state, each with the words of its timer, if it is one's."""
@@ -166,6 +189,8 @@ class _Graph:
             yield "peripheries=2"
         if self.highlight.has_state(state.id):
             yield f'fillcolor="{_LIT}", color="{_LIT_LINE}", penwidth=2.5'
+        elif (mark := self.marks.states.get(state.id)) is not None:
+            yield f'fillcolor="{mark.fill}", color="{mark.line}", penwidth=2.5, style="{mark.style}"'
         elif state.final:
             yield f'fillcolor="{_FINAL}"'
         elif state.id in self.main.states:
@@ -186,8 +211,9 @@ class _Graph:
                 if transition.target is not None:
                     key = (state.id, transition.target)
                     arrow = found.setdefault(key, _Arrow(*key))
-                    arrow.labels.append(transition_words(transition, timer))
+                    arrow.labels.append(self._signed(transition, transition_words(transition, timer)))
                     arrow.only_timers &= bool(timer)
+                    arrow.marks.add(self.marks.of(transition))
         yield from found.values()
 
     def _arrow(self, arrow: _Arrow) -> str:
@@ -199,6 +225,9 @@ class _Graph:
             looks.append("style=dashed")
         if self.name_arrows:
             looks.append(f"id={quoted(arrow_id(*key))}")
+        mark = mark_of(arrow.marks)
+        if mark is not None:
+            looks.append(f'color="{mark.line}", penwidth=2.5')
         if self.order[arrow.target] < self.order[arrow.source]:
             # Told to Graphviz the other way round: what comes later in the file is to stand further down.
             cuts = (head.cut.replace("lhead", "ltail"), tail.cut.replace("ltail", "lhead"))

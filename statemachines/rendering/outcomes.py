@@ -27,6 +27,8 @@ class OutcomeLines:
                 self._scenario(told)
             case "coverage":
                 self._coverage(told)
+            case "covering":
+                self._covering(told)
             case "mutation":
                 self._mutation(told)
             case "summary":
@@ -49,6 +51,13 @@ class OutcomeLines:
         self._line(Text.assemble((told["definition"], "bold"), f" covered: {', '.join(parts)}"))
         for key, words in _KINDS.items():
             self._list(f"{words} not covered", told[key]["missing"])
+
+    def _covering(self, told: Mapping[str, Any]) -> None:
+        parts = (f"{told[key]['percent']:g} % of {told[key]['total']} {words}" for key, words in _KINDS.items())
+        many = f" {told['scenarios']} scenarios of {told['steps']} steps cover "
+        self._line(Text.assemble((told["definition"], "bold"), f":{many}{', '.join(parts)}"))
+        for key, words in _KINDS.items():
+            self._list(f"{words} not covered", [f"{one['what']} ({one['why']})" for one in told[key]["missing"]])
 
     def _mutation(self, told: Mapping[str, Any]) -> None:
         self._line(Text())

@@ -19,10 +19,10 @@ from typing import Any
 from statemachines.exploration.labels import Label
 from statemachines.exploration.playable import MAX_CASES, playable
 from statemachines.exploration.rows import ChartRows, FactRows, Field, Key, Mark, Outcome, Playable, Told, frozen_event
-from statemachines.exploration.scenarios import flow
 from statemachines.language.definition import Definition
 from statemachines.language.durations import MAX_DURATION_S
 from statemachines.rendering.dot import arrow_id, render_dot
+from statemachines.rendering.flow import flow
 from statemachines.rendering.highlight import Highlight
 from statemachines.rendering.pictures import draw
 from statemachines.rendering.signs import UNICODE

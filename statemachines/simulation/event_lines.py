@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from math import isfinite
 from typing import Any
 
-from attrs import frozen
+from attrs import define
 
 from bus.errors import InvalidEvent
 from bus.event import Event
@@ -37,13 +38,17 @@ FIELDS = (
     "causation_id",
     "causation_depth",
 )
+_FIELDS = frozenset(FIELDS)
 _NOT_EMPTY = ("connection_id", "call_id", "tenant_id", "id")
 _SPACE = " \t\n\r"
 
 
-@frozen
+@define(weakref_slot=False)
 class EventLine:
-    """An event, when it came (``at``: seconds since the first line's time), and the number of its line."""
+    """An event, when it came (``at``: seconds since the first line's time), and the number of its line.
+
+    Never assigned to after it is made; not frozen, since each line makes one.
+    """
 
     at: float
     event: Event
@@ -81,14 +86,15 @@ class EventLineReader:
     def read(self, line: str | bytes) -> tuple[EventLine | Problem, ...]:
         """What the next line says: nothing if it is blank, its event, what is wrong with it, or a warning and both."""
         self.line += 1
-        if not line.strip():
+        if not line or line.isspace():
             return ()
         try:
             text = _decoded(line)
             plain = _parsed(text)
             _check(plain, text)
+            given = plain.pop("at", None)
             event = _event(plain, text)
-            at = self._time(plain, text)
+            at = self._time(given, plain.get("timestamp"), text)
         except _Refused as refused:
             return (self._problem(refused),)
         read = EventLine(max(at, self.now), event, self.line)
@@ -96,15 +102,14 @@ class EventLineReader:
             self.now = at
             return (read,)
         back = f"time goes back, from {self.now:g} s to {at:g} s: the event is taken at {self.now:g} s"
-        column = _column(text, "at" if plain.get("at") is not None else "timestamp")
+        column = _column(text, "timestamp" if given is None else "at")
         return (Problem(self.path, self.line, column, "warning", back), read)
 
     def _problem(self, refused: _Refused) -> Problem:
         return Problem(self.path, self.line, refused.column, "error", refused.message)
 
-    def _time(self, plain: dict[str, Any], text: str) -> float:
+    def _time(self, at: Any, timestamp: Any, text: str) -> float:
         """When the line's event came."""
-        at, timestamp = plain.get("at"), plain.get("timestamp")
         if at is not None:
             at = _seconds("at", at, text)
             if at < 0:
@@ -116,6 +121,9 @@ class EventLineReader:
             if at is None:
                 at = round(timestamp - self._zero, 6)  # finer than that is noise: today's seconds fill the float
         return self.now if at is None else at
+
+
+_is_event = lru_cache(maxsize=10_000)(is_event)  # a recording has few types, and says them often
 
 
 class _Refused(Exception):
@@ -142,7 +150,7 @@ def _decoded(line: str | bytes) -> str:
 def _parsed(text: str) -> dict[str, Any]:
     """The line's object."""
     try:
-        plain = json.loads(text, parse_constant=_no_constant, object_pairs_hook=_without_duplicates)
+        plain = _decoded_json(text)
     except _Refused as refused:
         raise _Refused(refused.message, _first_column(text)) from None
     except json.JSONDecodeError as error:
@@ -173,6 +181,19 @@ def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return plain
 
 
+_DECODER = json.JSONDecoder(parse_constant=_no_constant, object_pairs_hook=_without_duplicates)
+
+
+def _decoded_json(text: str) -> Any:
+    try:
+        plain, end = _DECODER.raw_decode(text)
+        if end == len(text) or text[end:].isspace():
+            return plain
+    except json.JSONDecodeError:
+        pass
+    return _DECODER.decode(text)  # which allows for space in front of it, and says what is wrong with it
+
+
 def _refuse_halves(plain: dict[str, Any], text: str) -> None:
     """Half a surrogate pair is valid JSON but no text: it could not be written out again."""
     try:
@@ -184,7 +205,7 @@ def _refuse_halves(plain: dict[str, Any], text: str) -> None:
 
 def _check(plain: dict[str, Any], text: str) -> None:
     """Refuse what no event can be, beyond what :func:`bus.event_from_dict` refuses."""
-    for name in plain:
+    for name in plain if not plain.keys() <= _FIELDS else ():
         if name not in FIELDS:
             known = ", ".join(FIELDS)
             hint = nearest(name, FIELDS) or f": the fields are {known}"
@@ -192,10 +213,10 @@ def _check(plain: dict[str, Any], text: str) -> None:
     event_type = plain.get("type")
     if event_type is None:
         raise _Refused("the field 'type' is missing", _first_column(text))
-    if isinstance(event_type, str) and not is_event(event_type):
+    if isinstance(event_type, str) and not _is_event(event_type):
         message = f"'{shortened(event_type)}' is not an event name{near_name(event_type)}: {EVENT_RULE}"
         raise _Refused(message, _column(text, "type"))
-    for name in _NOT_EMPTY:
+    for name in _NOT_EMPTY if "" in plain.values() else ():
         if plain.get(name) == "":
             raise _Refused(f"'{name}' is empty: leave it out", _column(text, name))
     data = plain.get("data")
@@ -205,7 +226,7 @@ def _check(plain: dict[str, Any], text: str) -> None:
 
 def _event(plain: dict[str, Any], text: str) -> Event:
     try:
-        return event_from_dict({name: value for name, value in plain.items() if name != "at"})
+        return event_from_dict(plain)
     except InvalidEvent as error:
         raise _Refused(f"'{error.field}' {error.problem}", _column(text, error.field or "type")) from None
 

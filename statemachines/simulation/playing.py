@@ -6,14 +6,13 @@ The same for a terminal and for a pipe; only where the lines come from differs.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from attrs import define, field
 
 from statemachines.errors import suggestion
-from statemachines.language.library import looks_like_a_path
+from statemachines.language.library import called_from
 from statemachines.simulation.commands import HELP, Command, NotUnderstood, read_command
 from statemachines.simulation.library import SUFFIX
 from statemachines.simulation.possibilities import PossibleEvent, PossibleTimer, known_events
@@ -139,11 +138,8 @@ class Player:
         path = path.with_name(path.name.removesuffix(SUFFIX).removesuffix(".yaml") + SUFFIX)
         if path.exists() and path.resolve() not in self._saved:
             raise NotUnderstood(f"{path} exists already: save under another name")
-        called = self.definition
         try:
-            if looks_like_a_path(called):
-                called = os.path.relpath(called, path.resolve().parent)
-            self.played.save(path, called)
+            self.played.save(path, called_from(self.definition, path.parent))
         except (OSError, ValueError) as error:
             reason = getattr(error, "strerror", None) or str(error)
             raise NotUnderstood(f"{path} cannot be written: {reason}") from None

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable
 from io import StringIO
 from typing import Any
 
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
+from ruamel.yaml.scalarstring import DoubleQuotedScalarString
 
 from statemachines.simulation.scenario import (
     Action,
@@ -22,21 +25,25 @@ from statemachines.simulation.scenario import (
 )
 
 _WIDTH = 110
+_WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
 
 
-def scenario_text(scenario: Scenario) -> str:
-    """The scenario as a YAML document."""
+def scenario_text(scenario: Scenario, comments: Iterable[str] = ()) -> str:
+    """The scenario as a YAML document, with comments above it. Steps do not name a connection that is the only one."""
     document: dict[str, Any] = {}
+    later = any(isinstance(step.action, Register) for step in scenario.steps)
+    only = next(iter(scenario.connections)) if len(scenario.connections) == 1 and not later else None
     if scenario.definition is not None:
         document["definition"] = scenario.definition
     if scenario.description:
         document["description"] = scenario.description
     document["connections"] = {name: _flow(registration_data(r)) for name, r in scenario.connections.items()}
-    document["steps"] = [_step(step) for step in scenario.steps]
+    document["steps"] = [_step(step, only) for step in scenario.steps]
     yaml = YAML()
     yaml.width = _WIDTH
     yaml.indent(mapping=2, sequence=4, offset=2)
     stream = StringIO()
+    stream.writelines(f"# {' '.join(comment.split())}\n" for comment in comments)
     yaml.dump(document, stream)
     return stream.getvalue()
 
@@ -50,17 +57,25 @@ def seconds_text(seconds: float) -> str:
     return f"{seconds:.6f}".rstrip("0").rstrip(".") + "s"
 
 
-def _step(step: ScenarioStep) -> dict[str, Any]:
+def seconds_until(due: float, now: float) -> float:
+    """How long to wait until a timer fires: to the microsecond, as a scenario says it, and never too short."""
+    seconds = max(0.0, round(due - now, 6))
+    while now + seconds < due:
+        seconds = round(seconds + 1e-6, 6)
+    return seconds
+
+
+def _step(step: ScenarioStep, only: str | None) -> dict[str, Any]:
     at = {} if step.at is None else {"at": seconds_text(step.at)}
-    return {**_action(step.action), **at}
+    return {**_action(step.action, only), **at}
 
 
-def _action(action: Action) -> dict[str, Any]:
+def _action(action: Action, only: str | None) -> dict[str, Any]:
     match action:
         case Wait(seconds=seconds):
             return {"wait": seconds_text(seconds)}
         case Mark(connection=connection, dependency=dependency):
-            return {"mark": dependency, "connection": connection}
+            return {"mark": dependency, **_connection(connection, only)}
         case Terminate(connection=connection, reason=None):
             return {"terminate": connection}
         case Terminate(connection=connection, reason=reason):
@@ -71,16 +86,22 @@ def _action(action: Action) -> dict[str, Any]:
             known = {"call_id": action.call_id, "tenant_id": action.tenant_id}
             return {
                 "publish": action.type,
-                "connection": action.connection_id,
+                **_connection(action.connection_id, None if action.call_id is not None else only),
                 **{name: value for name, value in known.items() if value is not None},
                 **({"data": _flow(dict(action.data))} if action.data else {}),
             }
         case Expect():
-            return {"expect": _flow(_expected(action))}
+            asked = _expected(action, only)
+            fits = len(str(asked).replace("'", "")) < _WIDTH - len("  - expect: ")
+            return {"expect": _flow(asked) if fits else {name: _flow(value) for name, value in asked.items()}}
 
 
-def _expected(expect: Expect) -> dict[str, Any]:
-    asked: dict[str, Any] = {"connection": expect.connection}
+def _connection(connection: str | None, only: str | None) -> dict[str, Any]:
+    return {} if connection is not None and connection == only else {"connection": connection}
+
+
+def _expected(expect: Expect, only: str | None) -> dict[str, Any]:
+    asked: dict[str, Any] = _connection(expect.connection, only)
     if expect.phase is not None:
         asked["phase"] = expect.phase
     if expect.configuration is not None:
@@ -111,8 +132,11 @@ def registration_data(registration: Registration) -> dict[str, Any]:
 def _flow(value: Any) -> Any:
     """A value to be written on one line."""
     made: CommentedMap | CommentedSeq
+    if isinstance(value, str):
+        # Left plain, texts such as `?0` are no YAML on one line.
+        return value if _WORD.fullmatch(value) else DoubleQuotedScalarString(value)
     if isinstance(value, dict):
-        made = CommentedMap({name: _flow(inner) for name, inner in value.items()})
+        made = CommentedMap({_flow(name): _flow(inner) for name, inner in value.items()})
     elif isinstance(value, list):
         made = CommentedSeq([_flow(inner) for inner in value])
     else:

@@ -17,7 +17,7 @@ from statemachines.language.definition import Definition
 from statemachines.simulation.possibilities import PossibleEvent, PossibleTimer, possible_events, possible_timers
 from statemachines.simulation.scenario import Action, Expect, Registration, Scenario, ScenarioStep, Wait
 from statemachines.simulation.scenario_file import DEFAULT_CONNECTION
-from statemachines.simulation.scenario_writing import scenario_text
+from statemachines.simulation.scenario_writing import scenario_text, seconds_until
 from statemachines.simulation.simulator import Simulation, run_scenario, take_step
 from statemachines.table.record import Record
 from statemachines.table.step import Steps
@@ -52,7 +52,7 @@ class PlayedSimulation:
     @property
     def state(self) -> ConnectionState | None:
         """The connection as last seen, forgotten or not."""
-        return self._simulation.summary.connections.get(self.connection)
+        return self._simulation.state(self.connection)
 
     def awaited(self, connection_id: str) -> list[str]:
         """The required dependencies that a living connection still waits for."""
@@ -81,18 +81,14 @@ class PlayedSimulation:
 
     def wait_for(self, timer: PossibleTimer) -> None:
         """Let time pass until a timer fires; those due before it fire before it."""
-        # To the microsecond, as a scenario says it, and never too early.
-        seconds = round(timer.due_s - self.now, 6)
-        while self.now + seconds < timer.due_s:
-            seconds = round(seconds + 1e-6, 6)
-        self.take(Wait(seconds))
+        self.take(Wait(seconds_until(timer.due_s, self.now)))
 
     def back(self) -> bool:
         """Take the last step back; False if there is none."""
         if not self._taken:
             return False
         self._taken.pop()
-        self._simulation = self._replayed(lambda entry: None)
+        self._simulation = self._replayed(None)
         self._simulation.tell(self._emit)
         return True
 
@@ -111,7 +107,7 @@ class PlayedSimulation:
         )
         path.write_text(scenario_text(scenario), encoding="utf-8")
 
-    def _replayed(self, emit: Callable[[Entry], None]) -> Simulation:
+    def _replayed(self, emit: Callable[[Entry], None] | None) -> Simulation:
         simulation = Simulation(self.definition, emit, steps=self._steps)
         run_scenario(simulation, self._begin)
         for step in self._taken:

@@ -10,10 +10,10 @@ from attrs import frozen
 
 from statemachines.language.definition import Definition
 from statemachines.simulation.collecting import Case, Refused, collect
-from statemachines.simulation.coverage import Coverage
 from statemachines.simulation.mutation import Mutant, survivors
 from statemachines.simulation.scenario import Scenario
 from statemachines.simulation.trial import run_trial
+from statemachines.table.coverage import Coverage
 from statemachines.table.step import Step, Steps
 
 
