@@ -60,6 +60,8 @@ bench: .venv/dev  ## ratios to the peers, in one run
 soak: .venv/dev soak-charts  ## ten thousand random schedules, 20,000 charts, a million events on asyncio and on trio
 	HYPOTHESIS_PROFILE=soak $(BIN)/python -m pytest tests/test_bus_random.py tests/test_lifecycle_defer.py
 	HYPOTHESIS_PROFILE=soak $(BIN)/python -m pytest tests/test_mutated_definitions.py
+	HYPOTHESIS_PROFILE=soak $(BIN)/python -m pytest tests/test_exploration_brute_force.py tests/test_exploration_reductions.py
+	HYPOTHESIS_PROFILE=soak $(BIN)/python -m pytest tests/test_cli_explore.py -k every_shipped_definition
 	$(BIN)/python -m benchmarks.soak --backend asyncio
 	$(BIN)/python -m benchmarks.soak --backend trio
 

@@ -484,8 +484,8 @@ def explore(
     from statemachines.exploration import explore as explore_one
 
     loaded = [_load(definition) for definition in definitions]
-    if len(loaded) > 1 and (traffic is not None or scenarios is not None):
-        raise click.UsageError("--traffic and --scenarios go with one DEFINITION.")
+    if len(loaded) > 1 and scenarios is not None:
+        raise click.UsageError("--scenarios goes with one DEFINITION: a scenario plays one.")
     bounds = Bounds(cases, _duration("--time", longest))
     sent = None
     if traffic is not None:
@@ -497,7 +497,7 @@ def explore(
         if len(loaded) == 1:
             found = explore_one(loaded[0], bounds, progress, sent, cover=scenarios is not None)
         else:
-            found = explore_together(loaded, bounds, progress)
+            found = explore_together(loaded, bounds, progress, sent)
     written, kept = (None, False) if scenarios is None else _write_found(loaded[0], definitions[0], found, scenarios)
     if as_json:
         click.echo(json.dumps({**found.to_dict(), **({} if written is None else {"scenarios": written})}))

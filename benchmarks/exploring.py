@@ -16,8 +16,8 @@ from typing import Any
 from benchmarks.measuring import Comparison, Report, Scale, Side, measure
 from bus import Event
 from statemachines import Definition, parse_definition
-from statemachines.exploration.exploring import world_of
 from statemachines.exploration.search import Bounds, World, search
+from statemachines.exploration.worlds import Worlds
 from statemachines.table.record import Identity, Record
 from statemachines.table.step import CREATED, Steps
 
@@ -60,8 +60,7 @@ def reports(scale: Scale) -> list[Report]:
 
 @cache
 def _world(number: int) -> World:
-    world, _ = world_of(regions(number))
-    return world
+    return Worlds([regions(number)]).make(())
 
 
 def _warm(number: int) -> Callable[[], float]:

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 
 from statemachines import StepNeverSettles
-from statemachines.exploration.exploring import world_of
 from statemachines.exploration.search import Bounds, Graph, World, search
 from statemachines.exploration.stories import tell
+from statemachines.exploration.worlds import Worlds
 from statemachines.explored_scenarios import Written, play
 from statemachines.language.definition import Definition
 from statemachines.simulation.scenario_file import read_scenario
@@ -39,7 +39,7 @@ def circles_are_cut_early(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def explored(definition: Definition, most: int) -> tuple[World, Graph]:
     try:
-        world, _ = world_of(definition)
+        world = Worlds([definition]).make(None)
         graph = search(world, Bounds(most, None))
     except StepNeverSettles:
         assume(False)

@@ -296,3 +296,14 @@ states:
   wait: {transitions: [{event: z.came, cond: meta.seen is None, target: start}]}
 """
     assert explored(text).dead_ends == ("wait",)
+
+
+def test_a_state_that_is_only_passed_through_is_no_unreachable_one() -> None:
+    text = """
+name: passing
+states:
+  one: {initial: true, transitions: [{event: a.came, target: between}]}
+  between: {transitions: [{target: two}]}
+  two: {final: true}
+"""
+    assert explore(parse_definition(text)).unreachable_states == ()

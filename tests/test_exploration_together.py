@@ -9,10 +9,11 @@ from hypothesis import HealthCheck, assume, given, settings
 
 from statemachines import StepNeverSettles, load_definition, parse_definition
 from statemachines.exploration import explore_together
-from statemachines.exploration.exploring import world_of
 from statemachines.exploration.search import Bounds, search
 from statemachines.exploration.together import Together
+from statemachines.exploration.worlds import Worlds
 from statemachines.language.definition import Definition
+from statemachines.language.traffic import read_traffic
 from statemachines.table import chart
 from tests.cli_helpers import Command
 from tests.exploration_helpers import timed_definitions
@@ -63,18 +64,34 @@ def test_definitions_that_have_nothing_in_common_combine() -> None:
     assert found.configurations == 9
 
 
+def test_a_traffic_reaches_all_of_them() -> None:
+    call, billing = parse_definition(CALL), parse_definition(BILLING)
+
+    def judged(sources: str) -> dict[str, bool | None]:
+        traffic = read_traffic(f"sources: {sources}", "<traffic>", call)
+        found = explore_together([call, billing], traffic=traffic)
+        assert found.complete
+        return {one.name: one.holds for one in found.properties}
+
+    # Nobody but the call starts the billing now, and so it ends the call if nobody hangs up.
+    assert judged("{phone: [call.answered]}") == {"call.nobody_talks_for_ever": True, "billing.counts": True}
+    assert judged("{phone: [call.ended]}")["billing.counts"] is False
+    started_before = judged("{other: [billing.started], phone: [call.answered]}")
+    assert started_before["call.nobody_talks_for_ever"] is False
+
+
 @settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
 @given(timed_definitions())
 def test_one_alone_is_explored_as_ever(definition: Definition) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(chart, "MAX_MICROSTEPS", 60)
         try:
-            world, _ = world_of(definition)
+            world = Worlds([definition]).make(None)
             fast = search(world, Bounds(150, None))
         except StepNeverSettles:
             assume(False)
         assume(fast.complete)
-        general, _ = world_of(definition)
+        general = Worlds([definition]).make(None)
         slow = search(Together([general.moves]), Bounds(None, None))
 
     def spots(graph: object) -> set[tuple[object, ...]]:

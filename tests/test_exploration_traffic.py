@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 
 from statemachines import Definition, DefinitionError, load_definition, parse_definition
 from statemachines.exploration import Exploration, Judgement, explore
-from statemachines.exploration.exploring import world_of
+from statemachines.exploration.exploring import all_cases
 from statemachines.exploration.judging import Judge
 from statemachines.exploration.search import Bounds, search
+from statemachines.exploration.worlds import Worlds
 from statemachines.explored_scenarios import counterexamples
 from statemachines.language.traffic import Item, Traffic, read_traffic
 from statemachines.simulation.scenario_file import read_scenario
@@ -180,8 +181,9 @@ def test_the_reductions_change_no_verdict_and_no_configuration(
 
 
 def _everything(traffic: Traffic, *, reduce: bool, definition: Definition | None = None) -> tuple[Any, Any, int]:
-    world, _ = world_of(definition or load_definition("whatsapp_call"), traffic, reduce=reduce)
-    graph = search(world, Bounds(None, None))
+    worlds = Worlds([definition or load_definition("whatsapp_call")], traffic, reduce=reduce)
+    graph = all_cases(worlds, Bounds(None, None)) if reduce else search(worlds.make(None), Bounds(None, None))
+    world = graph.world
     verdicts = {one.name: (one.holds, one.vacuous) for one in Judge(world, graph, world.moves, frozenset()).all()}
     return verdicts, {world.moves.cases.states(case) for case in graph}, len(graph.cases)
 

@@ -19,7 +19,8 @@ from attrs import frozen
 from statemachines.comparison.watching import Sight, Sights, WatchedMoves, looks_of
 from statemachines.connections.carrying import Carrier
 from statemachines.exploration.clocks import Timers
-from statemachines.exploration.moves import Clock, Label, Moves
+from statemachines.exploration.labels import Label
+from statemachines.exploration.moves import Clock, Moves
 from statemachines.exploration.packing import Part, TooMany
 from statemachines.table.record import Record
 

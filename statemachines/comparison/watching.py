@@ -15,8 +15,8 @@ from typing import Any
 from attrs import evolve, frozen
 
 from statemachines.exploration.cases import CONNECTION, Cases, Shared
-from statemachines.exploration.clocks import Change
 from statemachines.exploration.events import Symbol
+from statemachines.exploration.made import Made
 from statemachines.exploration.moves import Chart, Moved, Moves
 from statemachines.exploration.packing import Part
 from statemachines.exploration.reading import Reads, Relevance, reads_event
@@ -122,19 +122,19 @@ class WatchedMoves(Moves):
         self.seen = seen
         self.closes = ()  # no property is judged here
         # Carried timers were never armed here.
-        self._timers = {spec.number: Timer(0.0, 0, CONNECTION, spec) for spec in steps.layout.timers}
+        self.making.timers = {spec.number: Timer(0.0, 0, CONNECTION, spec) for spec in steps.layout.timers}
 
     def sights(self, case: int) -> Sights:
         """What was seen of the last move."""
         return self.seen.of(case)
 
-    def _result(self, made: list[Step], case: int) -> tuple[int, tuple[Change, ...]]:
-        after, changes = super()._result(made, case)
-        return after | self._number([sight for step in made for sight in _seen(step)]), changes
+    def _result(self, made: Made, case: int) -> tuple[int, int]:
+        after, change = super()._result(made, case)
+        return after | self._number([sight for step in made.steps for sight in _seen(step)]), change
 
     def _let_move(self, chart: Chart, case: int, middle: int, label: int) -> Moved | None:
         moved = super()._let_move(chart, case, middle, label)
-        return (False, self._number([Sight("cut", "")]), 0) if moved is None else moved
+        return (False, self._number([Sight("cut", "")]), 0, 0, 0, None) if moved is None else moved
 
     def _number(self, sights: list[Sight]) -> int:
         return self.seen.number(tuple(sights), tuple(sight.key for sight in sights))

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from attrs import evolve, frozen
 
-from bus.event import Event
 from statemachines.exploration.clocks import Timers
+from statemachines.exploration.deferral import Words
+from statemachines.exploration.made import Heard
 from statemachines.exploration.packing import Packing, Part, TooMany
 from statemachines.exploration.reading import Reads, Relevance
 from statemachines.exploration.regions import Regions
+from statemachines.exploration.telling import signature_of
 from statemachines.exploration.values import frozen_value
 from statemachines.table.record import Identity, Record
 from statemachines.table.step import Steps
@@ -20,25 +22,11 @@ from statemachines.table.table import Situation
 CONNECTION = "conn_1"
 """The connection that is explored."""
 
-_WIDTH = 16
 _TIMERS = 22
 _HEARD = 10
 _VALUES = 12
 _VISITS = 8
 _UNBOUNDED = 20
-
-
-@frozen
-class Heard:
-    """An event of the definition's own that comes back to it."""
-
-    type: str
-    data: Any
-
-    @property
-    def key(self) -> Any:
-        """What tells it from others."""
-        return (self.type, frozen_value(self.data))
 
 
 class Shared:
@@ -70,7 +58,10 @@ class Cases:
         monitors: int,
         shared: Shared | None = None,
         identity: Identity | None = None,
+        *,
+        merge: bool = False,
     ) -> None:
+        """``merge`` lets remembered values, and deferred events, be one that no future tells apart."""
         self.steps = steps
         self.relevance = relevance
         self.required = required
@@ -96,10 +87,13 @@ class Cases:
                 fails = bool(steps.definition.dependencies[name].failed_on)
                 shift = packing.bits(2 if fails else 1)
                 self._dependencies.append(_Bits(bit, 1 << shift, 2 << shift if fails else 0))
-        self._remembered: list[tuple[int, Part[Any]]] = [
-            (number, packing.part(f"meta.{layout.remembered[number]}", None, _VALUES, frozen_value(None)))
-            for number in sorted(facts.remembered)
-        ]
+        self._remembered: list[tuple[int, Part[Any]]] = []
+        self._signatures: dict[int, Callable[[Any], Any]] = {}
+        for number in sorted(facts.remembered):
+            self._signatures[number] = signature_of(number, steps, relevance) if merge else frozen_value
+            nothing_kept = self._signatures[number](None)
+            kept = packing.part(f"meta.{layout.remembered[number]}", None, _VALUES, nothing_kept)
+            self._remembered.append((number, kept))
         self._visits = []
         for number in sorted(facts.visits):
             most = relevance.most_visits(number)
@@ -108,15 +102,15 @@ class Cases:
         self.monitors = packing.bits(monitors)
         """Where the bits of what is watched begin."""
         self.timers, self.heard = shared.timers, shared.heard
-        self._deferred: Part[tuple[Event, ...]] | None = None
+        self.words: Words | None = None
         if any(state.defer for state in layout.states):
-            self._deferred = packing.part("deferred events", (), _WIDTH)
+            self.words = Words(packing, self, merge=merge)
         self.above = packing.used
         """The first bit that is free for what is beside a connection."""
         self.everything = (1 << packing.used) - (1 << begin) | self.heard.mask
         self.configuration_mask = sum(part.mask for part in self.active)
         self._situations: dict[int, Situation] = {}
-        self._situation_mask = self.configuration_mask | sum(part.mask for _, part in self._histories)
+        self.situation_mask = self.configuration_mask | sum(part.mask for _, part in self._histories)
 
     # -- a case as a record --
 
@@ -128,7 +122,7 @@ class Cases:
 
     def situation(self, case: int) -> Situation:
         """The situation of a case."""
-        bits = case & self._situation_mask
+        bits = case & self.situation_mask
         found = self._situations.get(bits)
         if found is None:
             held: list[Any] = [None] * len(self.steps.layout.histories)
@@ -160,7 +154,7 @@ class Cases:
             required=self.required,
             remembered=tuple(remembered),
             visits=tuple(visits),
-            deferred=() if self._deferred is None else self._deferred.of(case),
+            deferred=() if self.words is None else self.words.part.of(case),
         )
 
     # -- a record as a case --
@@ -181,16 +175,14 @@ class Cases:
             case |= (bits.ready if record.ready & bits.bit else 0) | (bits.failed if record.failed & bits.bit else 0)
         for number, kept in self._remembered:
             value = record.remembered[number]
-            case |= kept.number(value, frozen_value(value))
+            case |= kept.number(value, self._signatures[number](value))
         for number, shift, width, most in self._visits:
             count = record.visits[number] if most is None else min(record.visits[number], most)
             if count >> width:
                 raise TooMany(f"a state was entered more than {count} times, and every count counts")
             case |= count << shift
-        if self._deferred is not None:
-            waiting = record.deferred
-            key = tuple((event.type, frozen_value(dict(event.data))) for event in waiting)
-            case |= self._deferred.number(waiting, key)
+        if self.words is not None:
+            case |= self.words.number(record.deferred) << self.words.part.shift
         return case
 
     # -- which bits --
@@ -234,4 +226,4 @@ class Cases:
     @property
     def deferred_mask(self) -> int:
         """The bits of the events that wait."""
-        return 0 if self._deferred is None else self._deferred.mask
+        return 0 if self.words is None else self.words.part.mask

@@ -72,15 +72,28 @@ def is_due(timers: Timers) -> bool:
 
 @frozen
 class Change:
-    """What a step does to the timers: those of the states in ``disarms`` end, those in ``arms`` begin."""
+    """What steps do to the timers: those of the states in ``disarms`` end, those in ``arms`` begin.
 
-    disarms: frozenset[int]
-    arms: Timers
+    :ivar owners: the state of each timer in ``arms``
+    """
+
+    disarms: frozenset[int] = frozenset()
+    arms: Timers = ()
+    owners: tuple[int, ...] = ()
 
     def applied(self, timers: Timers, state_of: list[int]) -> Timers:
         """The timers after it. ``state_of`` tells the state of each timer."""
         kept = [running for running in timers if state_of[running[1]] not in self.disarms]
         return canonical((*kept, *self.arms))
+
+    def then(self, other: Change) -> Change:
+        """Both, one directly after the other."""
+        lasting = [both for both in zip(self.arms, self.owners, strict=True) if both[1] not in other.disarms]
+        return Change(
+            self.disarms | other.disarms,
+            (*(timer for timer, _ in lasting), *other.arms),
+            (*(owner for _, owner in lasting), *other.owners),
+        )
 
 
 def _due(running: Running) -> int:

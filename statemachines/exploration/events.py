@@ -7,7 +7,7 @@ from the values of :mod:`~statemachines.exploration.values`, and those are merge
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import product
 from math import prod
 from typing import Any
@@ -16,7 +16,8 @@ from attrs import frozen
 
 from bus.event import Event
 from bus.names import matches
-from statemachines.exploration.reading import Relevance, fields_read, guards_of, path_of
+from statemachines.exploration.reading import Relevance, fields_read, guards_of
+from statemachines.exploration.telling import atoms_of, compiled, is_of_event
 from statemachines.exploration.values import Candidates, frozen_value
 from statemachines.language.definition import Definition
 from statemachines.language.expressions import Expression
@@ -133,15 +134,16 @@ def _payloads(
     choices = [candidates.of(path) for path in paths]
     whole = prod(map(len, choices)) <= MAX_PAYLOADS
     atoms = [
-        _compiled(atom, steps)
+        compiled(atom, steps)
         for steps, expression, is_value in asked
-        for atom in _atoms(expression.tree, truth=not is_value)
+        for atom in atoms_of(expression.tree, is_of_event, truth=not is_value)
     ]
+    nobody = listening[0][0].blank
     merged: dict[tuple[Any, ...], dict[str, Any]] = {}
     for values in product(*choices) if whole else _one_at_a_time(choices):
         payload = _payload(paths, values)
         event = Event(event_type, "", payload, id="", timestamp=0.0)
-        signature = tuple(frozen_value(atom(event)) for atom in atoms)
+        signature = tuple(frozen_value(atom(nobody, event)) for atom in atoms)
         merged.setdefault(signature, payload)
     return list(merged.values()), whole
 
@@ -164,36 +166,3 @@ def _payload(paths: list[tuple[str, ...]], values: tuple[Any, ...]) -> dict[str,
             inner = inner.setdefault(name, {})
         inner[path[-1]] = value
     return payload
-
-
-def _atoms(tree: ast.expr, *, truth: bool) -> Iterator[ast.expr]:
-    """The largest parts of an expression that read the event alone; only whether they hold, if that is all it takes.
-
-    Two payloads for which all of them have the same values cannot be told apart by the expression.
-    """
-    if reads_event_alone(tree):
-        if any(isinstance(node, ast.Name) for node in ast.walk(tree)):
-            yield ast.UnaryOp(ast.Not(), tree) if truth else tree
-        return
-    connects = isinstance(tree, ast.BoolOp) or (isinstance(tree, ast.UnaryOp) and isinstance(tree.op, ast.Not))
-    for child in ast.iter_child_nodes(tree):
-        if isinstance(child, ast.expr):
-            yield from _atoms(child, truth=truth and connects)
-
-
-def reads_event_alone(tree: ast.expr) -> bool:
-    path = path_of(tree)
-    if path is not None:
-        return path[0] == "data"
-    if isinstance(tree, ast.Name):
-        return tree.id == "event"
-    if isinstance(tree, ast.Call):
-        return False
-    return all(reads_event_alone(child) for child in ast.iter_child_nodes(tree) if isinstance(child, ast.expr))
-
-
-def _compiled(tree: ast.expr, steps: Steps) -> Callable[[Event], Any]:
-    """The value of a part, in a list, so that None is told from what cannot be evaluated."""
-    listed = ast.List([tree], ast.Load())
-    value = steps.table.compiler.value(Expression(ast.unparse(listed), listed, (), (), (), ()))
-    return lambda event: value(steps.blank, event)

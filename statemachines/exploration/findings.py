@@ -29,18 +29,21 @@ class Findings:
     ) -> Exploration:
         """All of it."""
         names = transition_names(definition)
+        fired = self.moves.making.fired
+        passed = {t.target for n, t in enumerate(self.moves.making.conflicts.transitions) if n in fired}
+        entered = self.entered | passed  # entered and left in one step, a state is active in no case
         depths = Counter(self.graph.depths())
         return Exploration(
             name=definition.name,
             configurations=self.configurations(),
             cases=len(self.graph.cases),
             transitions=self.graph.transitions,
-            unreachable_states=tuple(state.id for state in definition.walk() if state.id not in self.entered),
+            unreachable_states=tuple(state.id for state in definition.walk() if state.id not in entered),
             dead_ends=self.dead_ends(),
-            unfired_transitions=tuple(name for n, name in enumerate(names) if n not in self.moves.fired),
+            unfired_transitions=tuple(name for n, name in enumerate(names) if n not in fired),
             conflicts=tuple(
                 f"{names[one.first]} / {names[one.second]} (on {one.event_type})"
-                for one in sorted(self.moves.conflicts.found.values())
+                for one in sorted(self.moves.making.conflicts.found.values())
             ),
             livelocks=self.livelocks(),
             properties=properties,
@@ -83,7 +86,9 @@ class Findings:
 
     def livelocks(self) -> tuple[str, ...]:
         """Where steps without end follow in no time: circles of eventless transitions, or of own events coming back."""
-        found = dict.fromkeys(f"{phase} on {event}: never settles" for phase, event in sorted(self.moves.circles))
+        found = dict.fromkeys(
+            f"{phase} on {event}: never settles" for phase, event in sorted(self.moves.making.circles)
+        )
         heard = self.moves.cases.heard.mask
         done: set[int] = set()
         for number, case in enumerate(self.graph):

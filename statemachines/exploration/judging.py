@@ -22,18 +22,15 @@ from collections.abc import Iterator
 
 from attrs import define, field
 
-from bus.event import Event
 from statemachines.exploration.clocks import NANOSECONDS
 from statemachines.exploration.graph import Avoiding, can_reach
 from statemachines.exploration.moves import Moves
 from statemachines.exploration.result import Judgement, Way
 from statemachines.exploration.search import Graph, World
 from statemachines.exploration.stories import tell
+from statemachines.exploration.telling import NO_EVENT
 from statemachines.language.definition import Property
 from statemachines.language.expressions import Expression
-
-NOTHING = Event("", None, {}, id="", timestamp=0.0)
-"""At rest there is no event."""
 
 
 @define(eq=False)
@@ -63,7 +60,7 @@ class Predicate:
         index = self.moves.steps.layout.index
         inside = {name: index[name] in states for name, _ in self.expression.states}
         guard = self.moves.steps.table.compiler.guard(self.expression, inside)
-        return guard if isinstance(guard, bool) else guard(self.moves.cases.record(case), NOTHING)
+        return guard if isinstance(guard, bool) else guard(self.moves.cases.record(case), NO_EVENT)
 
 
 class Judge:
@@ -151,7 +148,7 @@ class Judge:
                     watched = case >> self.moves.cases.monitors
                     missing = next(second for n, (_, _, second) in enumerate(self.moves.closes) if watched >> n & 1)
                     return Judgement(name, False, self._way(self.graph.path(number), f"{missing} is missing"))
-        performed = any(first in self.moves.performed for _, first in pairs)
+        performed = any(first in self.moves.making.performed for _, first in pairs)
         why = "no end is reached" if performed else "its first action never happens"
         return self._held(name, vacuous=not (performed and ends), why=why)
 

@@ -10,49 +10,61 @@ A case with an event that comes back, or with a timer that is due now, has this 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Literal
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from attrs import define, evolve, field, frozen
 
 from bus.event import Event
-from statemachines.connections.consequences import PHASE_CHANGED, Publication
-from statemachines.errors import StepNeverSettles
-from statemachines.exploration.cases import CONNECTION, Cases, Heard
-from statemachines.exploration.clocks import Change, fired, is_due, just_before, remaining, whole
-from statemachines.exploration.conflicts import Conflicts
+from statemachines.exploration.cases import Cases
+from statemachines.exploration.clocks import Change, fired, is_due, just_before, whole
+from statemachines.exploration.deferral import Place, Words
 from statemachines.exploration.events import Symbol
+from statemachines.exploration.labels import BACK, WAIT, Label
+from statemachines.exploration.liveness import Live, Liveness
+from statemachines.exploration.made import NO_READS, Heard, Made
+from statemachines.exploration.making import Making, event_of
 from statemachines.exploration.reading import Reads, Relevance, guards_of, reads_event
 from statemachines.exploration.regions import Concern
-from statemachines.language.definition import Property
-from statemachines.table.record import Record, Timer
-from statemachines.table.step import CREATED, TIMER_FIRED, Step, Steps
-from statemachines.table.table import CallEffect, PublishEffect
+from statemachines.table.record import Record
+from statemachines.table.step import Step, Steps
 
 MAX_KNOWN = 250_000
 """So many steps are remembered, and as many that were before: some 40 MB, however many cases there are."""
 
-Kind = Literal["event", "timer", "wait", "back", "fault"]
-Fault = Literal["lose", "duplicate", "reorder"]
+Moved = tuple[bool, int, int, int, int, "Then | None"]
+"""What the chart did: whether a transition was taken, the bits that changed, what becomes of the timers; of the facts
+the bits that it read, and those that it wrote whatever they were; and what becomes of deferred events, if anything."""
+
+
+@define(eq=False)
+class Then:
+    """What becomes of deferred events after a step: ``event`` waits with them, and if it ``moved``, all are sent again.
+
+    ``record`` is the connection after the step, ``around`` its case without what is deferred; ``known`` is what was
+    found, by the number of what was deferred before.
+    """
+
+    record: Record
+    around: int
+    event: Event | None
+    moved: bool
+    known: dict[int, tuple[bool, int, int, int, int]] = field(factory=dict)
+    place: Place | None = None
 
 
 @frozen
-class Label:
-    """What a move is: an event that comes, a timer that fires, time that passes, an own event that comes back.
+class Lessons:
+    """What a search has learnt for the next one.
 
-    A ``fault`` is an event that is lost, comes again or comes late; with no ``fault``, one that does not come yet.
+    :ivar live: where which facts are live; None: all of them everywhere
+    :ivar read: the facts that deferred events read when they are sent again
+    :ivar places: where they are
     """
 
-    kind: Kind
-    symbol: Symbol | None = None
-    timer: int | None = None
-    fault: Fault | None = None
-
-
-WAIT, BACK = Label("wait"), Label("back")
-
-Moved = tuple[bool, int, int]
-"""What the chart did: whether a transition was taken, the bits that changed, and what becomes of the timers."""
+    live: Live | None = field(factory=dict)
+    read: Reads = NO_READS
+    places: tuple[Record, ...] = ()
 
 
 @define(eq=False)
@@ -97,6 +109,8 @@ class Clock:
 class Moves:
     """The moves of all cases of one definition."""
 
+    making_class = Making
+
     def __init__(
         self,
         steps: Steps,
@@ -104,7 +118,9 @@ class Moves:
         cases: Cases,
         symbols: Sequence[Symbol],
         states: list[int] | None = None,
+        lessons: Lessons | None = None,
     ) -> None:
+        """``lessons`` are those of a search before this one; with None, nothing is merged that has to be learnt."""
         self.steps = steps
         self.cases = cases
         self.relevance = relevance
@@ -114,14 +130,21 @@ class Moves:
         self.wait_label = len(self.labels)
         self.labels += [WAIT, BACK, Label("timer")]
         self.back_label = self.wait_label + 1
-        self.closes = closes_of(steps.definition.properties)
-        self.performed: set[str] = set()
-        """The actions that were performed in some case."""
-        self.fired: set[int] = set()
-        """The transitions that were taken in some case."""
-        self.circles: set[tuple[str, str]] = set()
-        """Phases and events whose eventless transitions never settle."""
-        self.conflicts = Conflicts(steps)
+        # The clock is shared by all definitions on the bus: the numbers of their timers and states go on.
+        self._state_of = [] if states is None else states
+        self.first_timer = len(self._state_of)
+        first_state = max(self._state_of, default=-1) + 1
+        self._state_of += [first_state + spec.state for spec in steps.layout.timers]
+        self.making = self.making_class(steps, relevance, cases, self.first_timer, first_state)
+        self.closes = self.making.closes
+        self.dead = Liveness(cases, relevance, None if lessons is None else lessons.live)
+        """The bits of facts that are left out of a case, by its configuration."""
+        if cases.words is not None and lessons is not None:
+            cases.words.learn(lessons.read, lessons.places)
+        self._splits = lessons is not None
+        """Whether what becomes of deferred events is kept apart, or in the rows of the charts."""
+        self.where_mask = self.dead.where_mask
+        self.deferred_mask = cases.deferred_mask
         self.watch: Callable[[list[Step]], None] | None = None
         """Sees the steps of each move that is not yet known: whatever a move can do, it sees at the first that does."""
         self._groups: dict[int, tuple[Group, ...]] = {}
@@ -130,19 +153,11 @@ class Moves:
         self._kept = 0
         self._single: dict[tuple[int, int], Group] = {}
         self.wakes = self._guards_that_wake()
-        self._heard_reads = relevance.reader.reads(relevance.heard_data())
         self._heard_data = any(True for _ in relevance.heard_data())
-        self._hears_phases = relevance.hears(PHASE_CHANGED)
         self._symbols = list(symbols)
         self._heard_symbols: dict[Any, int] = {}
-        self._timers: dict[int, Timer] = {}
-        # The clock is shared by all definitions on the bus: the numbers of their timers and states go on.
-        self._state_of = [] if states is None else states
-        self.first_timer = len(self._state_of)
-        self._first_state = max(self._state_of, default=-1) + 1
-        self._state_of += [self._first_state + spec.state for spec in steps.layout.timers]
-        self._changes: list[tuple[Change, ...]] = [()]
-        self._change_numbers: dict[tuple[Change, ...], int] = {(): 0}
+        self._changes: list[Change] = [Change()]
+        self._change_numbers: dict[Change, int] = {Change(): 0}
         self._changed: list[dict[int, int]] = [{}]
         self._clocks: dict[int, Clock] = {}
         self.around_mask = cases.active[0].mask
@@ -157,13 +172,26 @@ class Moves:
 
     def register(self, case: int) -> int:
         """The case with a connection of this definition in it."""
-        created = self._event(Symbol(CREATED, {}))
-        identity = self.cases.record(0).identity
-        step = self.steps.register(identity, self.cases.required, created, at=0.0, now=0.0)
+        made = self.making.registered()
         if self.watch is not None:
-            self.watch([step])
-        after, changes = self._result([step], case)
-        return self.change_timers(case | after, self._change_number(changes))
+            self.watch(list(made.steps))
+        after, change = self._result(made, case)
+        return self.without_dead(self.change_timers(case | after, change))
+
+    @property
+    def grown(self) -> bool:
+        """Whether something was merged that should not have been: :meth:`learnt` knows better."""
+        return self.dead.grown or (self.cases.words is not None and self.cases.words.grown)
+
+    def learnt(self) -> Lessons:
+        """For the next search."""
+        words = self.cases.words
+        live = self.dead.known()
+        return Lessons(live) if words is None else Lessons(live, words.reads, words.places())
+
+    def without_dead(self, case: int) -> int:
+        """The case without the facts that do not matter where it is."""
+        return case & ~self.dead[case & self.where_mask]
 
     # -- what a case can do --
 
@@ -190,10 +218,22 @@ class Moves:
                 moved = chart.known[middle & chart.mask]
             except KeyError:
                 moved = self.move(chart, case, middle, label)
-            if moved is not None:
-                active, flipped, change = moved
+            if moved is None:
+                self.dead.read(case & self.where_mask, chart.mask)
+            else:
+                active, flipped, change, reads, written, then = moved
                 middle ^= flipped
-                return active, self.change_timers(middle, change) if change else middle
+                if change:
+                    middle = self.change_timers(middle, change)
+                if then is not None:
+                    took, middle, read, anew = self.defer(then, middle)
+                    active, reads, written = active or took, reads | read, written | anew
+                where, there = case & self.where_mask, middle & self.where_mask
+                if reads & self.dead[where]:
+                    self.dead.read(where, reads)
+                if where != there:
+                    self.dead.flow(where, there, written)
+                return active, middle & ~self.dead[there]
         return False, case
 
     def change_timers(self, case: int, change: int) -> int:
@@ -203,9 +243,7 @@ class Moves:
         after = known.get(number)
         if after is None:
             timers = self.cases.timers.values[number]
-            for one in self._changes[change]:
-                timers = one.applied(timers, self._state_of)
-            after = known[number] = self.cases.timers.number(timers)
+            after = known[number] = self.cases.timers.number(self._changes[change].applied(timers, self._state_of))
         return case & ~self.timers_mask | after
 
     def clock(self, number: int) -> Clock:
@@ -258,11 +296,12 @@ class Moves:
 
     def steps_of(self, label: int, case: int) -> list[Step]:
         """The steps of a move, those of deferred events included; none if it never settles."""
-        return self._made(self.cases.record(case), self.labels[label]) or []
+        made = self._with_deferred(self.cases.record(case), label)
+        return [] if made is None else list(made.steps)
 
     def reads(self, label: int, case: int) -> int:
         """All bits that a move can read of a case: it does the same to every case that agrees in these."""
-        return self._facts_mask(label, case)[0] | self._chart(label, case)[0].mask
+        return self._facts_mask(label, case)[0] | self._chart(label, case)[0].mask | self.deferred_mask
 
     # -- filling --
 
@@ -276,7 +315,7 @@ class Moves:
             bits = case & group.mask
             symbol = self.labels[label].symbol
             if symbol is not None:
-                step = self._try(record, symbol, self._event(symbol))
+                step = self.making.attempt(record, symbol, event_of(symbol))
                 if step is None:
                     continue
                 bits = self.cases.pack(evolve(step.during, situation=self.cases.situation(case))) & group.mask
@@ -301,9 +340,6 @@ class Moves:
         chart.known[bits] = moved
         return moved
 
-    def note(self, chart: Chart, bits: int, made: list[Step]) -> None:
-        """Told of the steps behind each row of a chart, once; for whoever wants to know more of them than a search."""
-
     def _age(self) -> None:
         """Forget the steps that were not made lately."""
         self._kept = 0
@@ -311,118 +347,99 @@ class Moves:
             chart.older, chart.known = chart.known, {}
 
     def _let_move(self, chart: Chart, case: int, middle: int, label: int) -> Moved | None:
-        made = self._made(self.cases.record(case), self.labels[label])
+        if not self._splits:
+            return self._whole(chart, case, middle, label)
+        before = self.cases.record(case & ~self.deferred_mask)
+        made = self.making.move(before, self.labels[label])
         if made is None:
             return None
-        self.note(chart, middle & chart.mask, made)
-        if self.watch is not None:
-            self.watch(made)
-        active = any(not step.outcome.quiet for step in made)
-        after, changes = self._result(made, middle)
+        middle &= ~self.deferred_mask
+        deferred = made.record.deferred
+        if deferred:
+            made = evolve(made, record=evolve(made.record, deferred=()))
+        after, change = self._result(made, middle)
+        then = None
+        if self.cases.words is not None:
+            moved_on = before.situation.states != made.record.situation.states
+            if deferred or moved_on:
+                then = Then(made.record, after, deferred[0] if deferred else None, moved_on)
         if (after ^ middle) & self.cases.everything & ~chart.mask:
             raise AssertionError("a step changed more than it can read")  # a mistake in `regions` or `reading`
-        moved = (active, (after ^ middle) & chart.mask, self._change_number(changes))
-        return self._moved.setdefault(moved, moved)
+        reads = self.cases.mask(made.reads & self.relevance.facts)
+        written = self.cases.mask(Reads(visits=made.written))
+        moved = (made.took, (after ^ middle) & chart.mask, change, reads, written, then)
+        return moved if then is not None else self._moved.setdefault(moved, moved)
 
-    def _made(self, record: Record, label: Label) -> list[Step] | None:
-        """The steps of a move: its own, then those of the deferred events that are sent again."""
-        symbol = label.symbol
-        if symbol is None:
-            timer = self._timers[label.timer or 0]
-            data = {"timer": timer.spec.after.written, "state": self.steps.layout.ids[timer.spec.state]}
-            symbol = Symbol(TIMER_FIRED, data)
-            event = self._event(symbol)
-            event_class = timer.spec.event_class
-            made = self._try(record, symbol, event, timer)
-        else:
-            event = self._event(symbol)
-            event_class = self.steps.layout.event_class(symbol.type)
-            made = self._try(record, symbol, event)
+    def note(self, chart: Chart, bits: int, made: Sequence[Step]) -> None:
+        """Told of the steps behind each row of a chart, once; for whoever wants to know more of them than a search."""
+
+    def _whole(self, chart: Chart, case: int, middle: int, label: int) -> Moved | None:
+        """A move together with what becomes of deferred events, which its row reads then."""
+        made = self._with_deferred(self.cases.record(case), label)
         if made is None:
             return None
-        self.conflicts.look(record.situation, event_class, made.during, event)
-        return [made, *self._sent_again(made)] if made.after.deferred and made.changed_configuration else [made]
+        self.note(chart, middle & chart.mask, made.steps)
+        if self.watch is not None:
+            self.watch(list(made.steps))
+        after, change = self._result(made, middle)
+        if (after ^ middle) & self.cases.everything & ~chart.mask:
+            raise AssertionError("a step changed more than it can read")  # a mistake in `regions` or `reading`
+        moved = (made.took, (after ^ middle) & chart.mask, change, 0, 0, None)
+        return self._moved.setdefault(moved, moved)
 
-    def _try(self, record: Record, symbol: Symbol, event: Event, timer: Timer | None = None) -> Step | None:
-        try:
-            if timer is not None:
-                return self.steps.fire(record, timer, event, at=0.0, now=0.0)
-            return self.steps.event(record, event, at=0.0, now=0.0)
-        except StepNeverSettles:
-            self.circles.add((record.situation.phase, symbol.type))
-            return None
+    def _with_deferred(self, before: Record, label: int) -> Made | None:
+        """A move, and then the deferred events that are sent again."""
+        made, words = self.making.move(before, self.labels[label]), self.cases.words
+        if made is None or words is None or not made.record.deferred:
+            return made
+        if before.situation.states == made.record.situation.states:
+            return made
+        return made.then(self.making.keep(words.sent_plainly(made.record)))
 
-    def _sent_again(self, first: Step) -> Iterator[Step]:
-        """As :class:`~statemachines.connections.connections.Connections` does it: from the first after each change."""
-        record, changed = first.after, True
-        while changed:
-            changed = False
-            for event in record.deferred:
-                if record.ended:
-                    return
-                try:
-                    step = self.steps.send_again(record, event, at=0.0, now=0.0)
-                except StepNeverSettles:
-                    continue
-                if step is not None:
-                    yield step
-                    record = step.after
-                    if step.changed_configuration:
-                        changed = True
-                        break
-
-    def _result(self, made: list[Step], case: int) -> tuple[int, tuple[Change, ...]]:
-        """The case after some steps, and what they do to its timers."""
-        after = self.cases.pack(made[-1].after) | case & self.timers_mask
-        heard = list(self.cases.heard.of(case))
-        watched = case >> self.cases.monitors
-        changes = []
-        for step in made:
-            self.fired.update(step.outcome.transitions)
-            heard += self._published(step)
-            watched = self._watched(step, watched)
-            for timer in step.armed:
-                self._timers[timer.spec.number] = timer
-            arms = tuple((remaining(timer.deadline), self.first_timer + timer.spec.number) for timer in step.armed)
-            disarms = frozenset(self._first_state + state for state in step.outcome.disarms)
-            if arms or disarms:
-                changes.append(Change(disarms, arms))
-        after |= self.cases.heard.number(tuple(heard), tuple(one.key for one in heard))
-        after |= (watched & (1 << len(self.closes)) - 1) << self.cases.monitors
-        return after, tuple(changes)
-
-    def _published(self, step: Step) -> Iterator[Heard]:
-        """What comes back of what a step publishes, with the fields that are read of it."""
-        for effect in step.outcome.effects:
-            if isinstance(effect, PublishEffect) and self.relevance.hears(effect.event_type):
-                yield self._heard(effect.event_type, effect.data(step.during, step.event))
-        if self._hears_phases and step.changed_configuration:
-            told = Publication(PHASE_CHANGED, step, 0).build()
-            yield self._heard(PHASE_CHANGED, told.data)
-
-    def _heard(self, event_type: str, data: dict[str, Any]) -> Heard:
-        return Heard(event_type, {name: value for name, value in data.items() if name in self.relevance.fields})
-
-    def _watched(self, step: Step, watched: int) -> int:
-        """The actions that still want their second, one bit a pair."""
-        for effect in step.outcome.effects:
-            name = effect.name if isinstance(effect, CallEffect) else effect.event_type
-            self.performed.add(name)
-            for number, (_, first, second) in enumerate(self.closes):
-                if name == first:
-                    watched |= 1 << number
-                elif name == second:
-                    watched &= ~(1 << number)
-        return watched
-
-    def _event(self, symbol: Symbol) -> Event:
-        return Event(symbol.type, CONNECTION, symbol.data, id="", timestamp=0.0)
-
-    def _change_number(self, changes: tuple[Change, ...]) -> int:
-        found = self._change_numbers.get(changes)
+    def defer(self, then: Then, case: int) -> tuple[bool, int, int, int]:
+        """What becomes of deferred events: whether a transition was taken, the case, what was read and what written."""
+        words = self.cases.words
+        assert words is not None
+        number = (case & self.deferred_mask) >> words.part.shift
+        found = then.known.get(number)
         if found is None:
-            found = self._change_numbers[changes] = len(self._changes)
-            self._changes.append(changes)
+            found = then.known[number] = self._deferred(then, words, number)
+        took, flipped, change, reads, written = found
+        case ^= flipped
+        return took, self.change_timers(case, change) if change else case, reads, written
+
+    def _deferred(self, then: Then, words: Words, before: int) -> tuple[bool, int, int, int, int]:
+        shift = words.part.shift
+        number = before if then.event is None else words.after(before, then.event)
+        if then.record.ended:
+            return False, before << shift, 0, 0, 0  # nothing will ever ask for these
+        if not then.moved or not number:
+            return False, (before ^ number) << shift, 0, 0, 0
+        if then.place is None:
+            then.place = words.place(then.record)
+        made = words.sent_again(then.place, then.record, number)
+        reads = self.cases.mask(made.reads & self.relevance.facts)
+        if not made.took:
+            left = words.number(made.record.deferred)
+            return False, (before ^ left) << shift, 0, reads, 0
+        self.making.keep(made)
+        after, change = self._result(made, then.around)
+        written = self.cases.mask(Reads(visits=made.written))
+        return made.took, after ^ then.around ^ before << shift, change, reads, written
+
+    def _result(self, made: Made, case: int) -> tuple[int, int]:
+        """The case after some steps, and by number what they do to its timers."""
+        after = self.cases.pack(made.record) | case & self.timers_mask
+        heard = (*self.cases.heard.of(case), *made.heard)
+        watched = (case >> self.cases.monitors & ~made.closed | made.opened) & (1 << len(self.closes)) - 1
+        after |= self.cases.heard.number(heard, tuple(one.key for one in heard)) | watched << self.cases.monitors
+        return after, self._change_number(made.change)
+
+    def _change_number(self, change: Change) -> int:
+        found = self._change_numbers.get(change)
+        if found is None:
+            found = self._change_numbers[change] = len(self._changes)
+            self._changes.append(change)
             self._changed.append({})
         return found
 
@@ -465,12 +482,12 @@ class Moves:
         chart = self._charts.get(key)
         if chart is None:
             chart = self._charts[key] = Chart(self._chart_mask(concern))
-        waits = self.cases.deferred_mask != 0 or self.labels[label].kind != "event"
+        waits = self.deferred_mask != 0 or self.labels[label].kind != "event"
         return chart, not (waits or concern.heard or self.wakes)
 
     def _is_told_apart(self, concern: Concern) -> bool:
         """Whether the chart may tell two events of one class apart."""
-        if self.cases.deferred_mask or (concern.moves and (self._hears_phases or self._heard_data)):
+        if self.deferred_mask or (concern.moves and (self.making.hears_phases or self._heard_data)):
             return True
         return any(reads_event(guard.tree) for guard in concern.guards)
 
@@ -482,23 +499,14 @@ class Moves:
     def _chart_mask(self, concern: Concern) -> int:
         parts, reads = concern.parts, Reads()
         if concern.moves:
-            guards = guards_of(self.steps.layout) if self.cases.deferred_mask else concern.guards
-            reads = self.relevance.reader.reads(guards) | self._heard_reads
-            if self._heard_reads.inside or self._hears_phases:
+            guards = guards_of(self.steps.layout) if self.deferred_mask else concern.guards
+            reads = self.relevance.reader.reads(guards) | self.making.heard_reads
+            if self.making.heard_reads.inside or self.making.hears_phases:
                 parts = None
-        mask = self.around_mask | self.cases.mask(reads & self.relevance.facts) | self.cases.deferred_mask
+        mask = self.around_mask | self.cases.mask(reads & self.relevance.facts)
+        mask |= 0 if self._splits else self.deferred_mask
         mask |= self.cases.parts_mask(parts)
         if concern.moves:
             mask |= self.cases.visits_mask(parts) | self.cases.heard.mask
             mask |= ((1 << len(self.closes)) - 1) << self.cases.monitors
         return mask
-
-
-def closes_of(properties: Any) -> tuple[tuple[str, str, str], ...]:
-    """Every pair of actions of which the second must follow the first, with the property that says so."""
-    return tuple(
-        (name, first, second)
-        for name, wanted in properties.items()
-        if isinstance(wanted, Property)
-        for first, second in (wanted.closes or {}).items()
-    )

@@ -16,11 +16,11 @@ from attrs import evolve
 
 from statemachines.exploration.cases import CONNECTION, Cases
 from statemachines.exploration.events import Symbol, alphabet
-from statemachines.exploration.exploring import prepare
 from statemachines.exploration.reading import Relevance
 from statemachines.exploration.row_search import NotingMoves, try_cases
 from statemachines.exploration.row_writing import Writer
 from statemachines.exploration.rows import Mark, Playable, frozen_event
+from statemachines.exploration.worlds import prepare
 from statemachines.language.definition import Definition
 from statemachines.table.record import Identity, Record
 from statemachines.table.step import DEPENDENCY_MARKED

@@ -156,12 +156,12 @@ class Relevance:
     ) -> None:
         self.layout = layout
         self._listening = (layout, *others)
-        self._judged = tuple(judged)
+        self.judged = tuple(judged)
         self.reader = Reader(layout, required)
         self._definition = layout.definition
         self.fields = {path[0] for one in self._listening for path in fields_read(_everything(one))}
         """The fields of payloads that are read anywhere."""
-        self.facts = self._closed(self.reader.reads([*guards_of(layout), *self._judged]) | self._backoffs())
+        self.facts = self._closed(self.reader.reads([*guards_of(layout), *self.judged]) | self._backoffs())
 
     def hears(self, event_type: str) -> bool:
         """Whether a definition on the bus names such an event."""
@@ -198,6 +198,15 @@ class Relevance:
                 yield known.value, True
                 yield from ((trigger.when, False) for trigger in triggers if trigger.when is not None)
 
+    def made_of(self) -> Iterator[tuple[Reads, list[Expression]]]:
+        """Each fact that matters, and the expressions that events make it of, their conditions included."""
+        for name, dependency in self._definition.dependencies.items():
+            whens = [trigger.when for trigger in triggers_of(dependency)]
+            yield Reads(self.layout.bits[name]) & self.facts, list(conditions(*whens))
+        for number, known in enumerate(self._definition.remember.values()):
+            whens = [trigger.when for trigger in known.on]
+            yield Reads(remembered=frozenset([number])) & self.facts, [known.value, *conditions(*whens)]
+
     def heard_data(self) -> Iterator[Expression]:
         """What the definition puts into events of its own that it hears itself, as far as it reads it there."""
         for action in self._definition.actions():
@@ -209,6 +218,12 @@ class Relevance:
             for name, value in action.data.items():
                 if name in self.fields:
                     yield from expressions_in(value)
+
+    def asked(self) -> Iterator[tuple[Expression, bool]]:
+        """Every expression that is ever asked about facts that matter; those whose value is kept with True."""
+        yield from ((expression, False) for expression in [*guards_of(self.layout), *self.judged])
+        yield from self.learning()
+        yield from ((expression, True) for expression in self.heard_data())
 
     def asked_on(self, event_type: str) -> Iterator[tuple[Expression, bool]]:
         """Every expression that can be asked in a step of such an event; those whose value is kept with True."""
@@ -256,7 +271,7 @@ class Relevance:
         limits: list[int | None] = [
             _largest_delay(after, self._definition) for after in self.layout.states[state].after
         ]
-        for expression in [*guards_of(self.layout), *self._judged, *asked]:
+        for expression in [*guards_of(self.layout), *self.judged, *asked]:
             if any(name == read for read, _ in expression.visits):
                 limits.append(_largest_compared(expression.tree, name))
         return None if None in limits else max((limit for limit in limits if limit is not None), default=0) + 1

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from attrs import Factory, define
@@ -10,6 +10,7 @@ from attrs import Factory, define
 from bus.event import Event
 from statemachines.errors import StepNeverSettles
 from statemachines.exploration.events import Symbol
+from statemachines.exploration.making import Making
 from statemachines.exploration.moves import Chart, Moves
 from statemachines.exploration.packing import TooMany
 from statemachines.exploration.reading import Reads
@@ -20,25 +21,30 @@ from statemachines.table.step import Step
 MAX_SETTLING = 1_000
 
 
+class MarkMaking(Making):
+    """Makes the steps of marks by hand too."""
+
+    def attempt(self, record: Record, symbol: Symbol | None, event: Event, timer: Timer | None = None) -> Step | None:
+        if not isinstance(symbol, Mark):
+            return super().attempt(record, symbol, event, timer)
+        try:
+            return self.steps.mark(record, symbol.dependency, event, at=0.0, now=0.0)
+        except StepNeverSettles:
+            return None
+
+
 class NotingMoves(Moves):
     """Moves that keep what the steps behind each row told."""
 
-    noted: dict[tuple[Chart, int], list[Step]]
+    making_class = MarkMaking
+    noted: dict[tuple[Chart, int], Sequence[Step]]
 
-    def note(self, chart: Chart, bits: int, made: list[Step]) -> None:
+    def note(self, chart: Chart, bits: int, made: Sequence[Step]) -> None:
         self.noted.setdefault((chart, bits), made)
 
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
         self.noted = {}
-
-    def _try(self, record: Record, symbol: Symbol, event: Event, timer: Timer | None = None) -> Step | None:
-        if not isinstance(symbol, Mark):
-            return super()._try(record, symbol, event, timer)
-        try:
-            return self.steps.mark(record, symbol.dependency, event, at=0.0, now=0.0)
-        except StepNeverSettles:
-            return None
 
     def _facts_mask(self, label: int, case: int) -> tuple[int, bool]:
         symbol = self.labels[label].symbol
@@ -55,7 +61,7 @@ class NotingMoves(Moves):
         timers = self.steps.layout.timers
         yield from range(self.timer_labels)
         for spec in timers:
-            if spec.state in states and spec.number in self._timers:
+            if spec.state in states and spec.number in self.making.timers:
                 yield self.timer_labels + spec.number
 
     def timeless(self, case: int) -> int:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from attrs import define, evolve, field
 
-from statemachines.exploration.events import Symbol, reads_event_alone
+from statemachines.exploration.events import Symbol
+from statemachines.exploration.making import event_of
 from statemachines.exploration.moves import Chart, Learnt, Moved
 from statemachines.exploration.reading import triggers_of
 from statemachines.exploration.row_search import NotingMoves, Tried
 from statemachines.exploration.rows import Bound, ChartRows, FactRows, Field, Key, Outcome, Playable, Told, Writes
+from statemachines.exploration.telling import reads_event_alone
 from statemachines.language.definition import Definition
 from statemachines.table.step import CREATED, Step, dependency_status
 from statemachines.table.table import CallEffect
@@ -69,7 +71,7 @@ class Writer:
 
     def _start(self) -> Outcome:
         moves = self.moves
-        identity, created = moves.cases.record(0).identity, moves._event(Symbol(CREATED, {}))
+        identity, created = moves.cases.record(0).identity, event_of(Symbol(CREATED, {}))
         step = moves.steps.register(identity, moves.cases.required, created, at=0.0, now=0.0)
         return self._outcome([step], 0, moves.start() & ~moves.timers_mask)
 
@@ -89,9 +91,10 @@ class Writer:
             )
         for number, shift, width, _ in cases._visits:
             yield Field("visits", layout.ids[layout.visited[number]], shift, width)
-        if cases._deferred is not None:
-            values = tuple(tuple(event.type for event in waiting) for waiting in cases._deferred.values)
-            yield Field("deferred", "events that wait", cases._deferred.shift, cases._deferred.width, values)
+        if cases.words is not None:
+            words = cases.words.part
+            values = tuple(tuple(event.type for event in waiting) for waiting in words.values)
+            yield Field("deferred", "events that wait", words.shift, words.width, values)
         yield Field("heard", "events that come back", cases.heard.shift, cases.heard.width, self._heard())
 
     def _heard(self) -> tuple[Any, ...]:
@@ -130,7 +133,7 @@ class Writer:
         }
         return ChartRows(self._reads(chart.mask), rows)
 
-    def _outcome(self, made: list[Step], before: int, after: int) -> Outcome:
+    def _outcome(self, made: Sequence[Step], before: int, after: int) -> Outcome:
         timers = tuple(
             (tuple(sorted(step.outcome.disarms)), tuple((timer.spec.number, timer.deadline) for timer in step.armed))
             for step in made
@@ -192,8 +195,8 @@ class Writer:
 
     def _became(self, symbol: Symbol, bit: int) -> tuple[str, str, str]:
         steps = self.moves.steps
-        event = self.moves._event(symbol)
+        event = event_of(symbol)
         before = [evolve(steps.blank, ready=bit * (s == "ready"), failed=bit * (s == "failed")) for s in STATUSES]
-        made = [self.moves._try(one, symbol, event) for one in before]
+        made = [self.moves.making.attempt(one, symbol, event) for one in before]
         after = [STATUSES[0] if step is None else dependency_status(step.during, bit) for step in made]
         return after[0], after[1], after[2]

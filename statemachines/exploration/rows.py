@@ -15,7 +15,7 @@ from typing import Any
 from attrs import frozen
 
 from statemachines.exploration.events import Symbol
-from statemachines.exploration.moves import Label
+from statemachines.exploration.labels import Label
 from statemachines.exploration.values import frozen_value
 from statemachines.language.definition import Definition
 from statemachines.table.layout import TimerSpec

@@ -90,6 +90,9 @@ class AnyOrder:
             found += (moves.timer_label(clock), after)
             return active, 1
         active, tried = False, 0
+        dead, where_mask = moves.dead, moves.where_mask
+        where = case & where_mask
+        dead_here = dead[where]
         for group in groups:
             tried += len(group.labels)
             learnt = group.known.get(case & group.mask)
@@ -102,15 +105,26 @@ class AnyOrder:
                 except KeyError:
                     moved = moves.move(chart, case, after, label)
                 if moved is None:
+                    dead.read(where, chart.mask)
                     continue
-                took, flipped, change = moved
+                took, flipped, change, reads, written, then = moved
                 after ^= flipped
                 if change:
                     after = moves.change_timers(after, change)
+                if then is not None:
+                    also, after, read, anew = moves.defer(then, after)
+                    took, reads, written = took or also, reads | read, written | anew
                 if took:
                     active = True
+                if reads & dead_here:
+                    dead.read(where, reads)
                 if after != case:
-                    found += (label, after)
+                    there = after & where_mask
+                    if there != where:
+                        dead.flow(where, there, written)
+                    after &= ~dead[there]
+                    if after != case:
+                        found += (label, after)
         if running:
             if clock.before is not None:
                 found += (moves.wait_label, case & ~moves.timers_mask | clock.before)
@@ -120,6 +134,18 @@ class AnyOrder:
             tried += 1
             active = True
         return active, tried
+
+    def ended(self, case: int) -> bool:
+        """Whether the connection has ended."""
+        return self.moves.ended(case)
+
+    def after(self, label: int, case: int) -> tuple[bool, int]:
+        """Whether a transition was taken, and the case, after an event."""
+        return self.moves.after(label, case)
+
+    def timer_label(self, clock: Clock) -> int:
+        """The label of the timer that is due next."""
+        return self.moves.timer_label(clock)
 
     def come_back(self, case: int) -> tuple[bool, int]:
         """Whether a transition was taken, and the case, after the first of the events that come back has done so."""
@@ -177,6 +203,8 @@ class Graph:
     """Whether a move of the case took a transition."""
     transitions: int = 0
     why_cut: str | None = None
+    sound: int = 0
+    """How many cases were tried before a fact was read that was taken for dead."""
 
     @property
     def expanded(self) -> int:
@@ -231,22 +259,33 @@ class Graph:
         return iter(self.cases)
 
 
-def search(world: World, bounds: Bounds, progress: Progress | None = None, graph: Graph | None = None) -> Graph:
+def search(
+    world: World,
+    bounds: Bounds,
+    progress: Progress | None = None,
+    graph: Graph | None = None,
+    *,
+    most_tried: int | None = None,
+) -> Graph:
     """Find all cases, or as many as the bounds allow. An interrupt ends it too, and what was found is kept.
 
     ``graph`` is an empty one to be filled, for somebody who watches.
+
+    It also ends soon after a fact was read that was taken for dead; ``graph.sound`` tells how much came before that.
     """
     graph = graph or Graph(world)
     try:
-        _search(world, bounds, progress, graph)
+        _search(world, bounds, progress, graph, most_tried)
     except TooMany as error:
         graph.why_cut = str(error)
     except KeyboardInterrupt:
         graph.why_cut = "interrupted"
+    if not any(member.grown for member in world.members):
+        graph.sound = graph.expanded
     return graph
 
 
-def _search(world: World, bounds: Bounds, progress: Progress | None, graph: Graph) -> None:
+def _search(world: World, bounds: Bounds, progress: Progress | None, graph: Graph, most_tried: int | None) -> None:
     began = time.monotonic()
     most = bounds.cases if bounds.cases is not None else 1 << 32
     first = world.start()
@@ -258,8 +297,12 @@ def _search(world: World, bounds: Bounds, progress: Progress | None, graph: Grap
     number = 0
     expand, active = world.expand, graph.active
     found: list[int] = []
-    while number < len(cases):
+    while number < len(cases) and number != most_tried:
         if number % CHECK_EVERY == 0:
+            if not any(member.grown for member in world.members):
+                graph.sound = number
+            elif number >= 2 * graph.sound:
+                return  # a little later, so that more is learnt before all begins anew
             if bounds.seconds is not None and time.monotonic() - began > bounds.seconds:
                 graph.why_cut = f"it took longer than {bounds.seconds:g} s"
                 return

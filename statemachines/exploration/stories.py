@@ -12,7 +12,7 @@ from itertools import pairwise
 from typing import Any
 
 from statemachines.exploration.clocks import NANOSECONDS, Timers, rank, whole
-from statemachines.exploration.moves import Label
+from statemachines.exploration.labels import Label
 from statemachines.exploration.packing import Part
 from statemachines.exploration.result import Step, Way
 from statemachines.exploration.search import Graph, World

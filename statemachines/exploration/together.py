@@ -33,29 +33,43 @@ class Together(AnyOrder):
             active, after = self.come_back(case)
             found += (first.back_label, after)
             return active, 1
-        living = [member for member in self.members if not member.ended(case)]
         running = (case & first.timers_mask) >> first.timers_shift
         clock = first.clock(running) if running else None
         if clock is not None and clock.due_now:
             active, after = self.fire(case, clock)
-            found += (first.wait_label + 2, after)
+            found += (self.timer_label(clock), after)
             return active, 1
         active, tried = False, 0
-        for label in range(first.timer_labels if living else 0):
+        for label in range(0 if self.ended(case) else first.timer_labels):
             tried += 1
-            after = case
-            for member in living:
-                took, after = member.after(label, after)
-                active |= took
+            took, after = self.after(label, case)
+            active |= took
             if after != case:
                 found += (label, after)
         if clock is not None:
             if clock.before is not None:
                 found += (first.wait_label, case & ~first.timers_mask | clock.before)
             _, after = self.fire(case, clock)
-            found += (first.wait_label + 2, after)
+            found += (self.timer_label(clock), after)
             return True, tried + 2
         return active, tried
+
+    def ended(self, case: int) -> bool:
+        """Whether all connections have ended."""
+        return all(member.ended(case) for member in self.members)
+
+    def after(self, label: int, case: int) -> tuple[bool, int]:
+        """The case after an event has reached every connection that has not ended."""
+        active, after = False, case
+        for member in self.members:
+            if not member.ended(case):
+                took, after = member.after(label, after)
+                active |= took
+        return active, after
+
+    def timer_label(self, clock: Clock) -> int:
+        """That of any timer: which one, the clock knows."""
+        return self.moves.wait_label + 2
 
     def come_back(self, case: int) -> tuple[bool, int]:
         """The case after every definition has heard the next of what they published."""

@@ -18,7 +18,8 @@ from collections.abc import Iterator, Sequence
 from attrs import evolve, frozen
 
 from statemachines.exploration.events import Symbol
-from statemachines.exploration.moves import Fault, Label, Moves
+from statemachines.exploration.labels import Fault, Label
+from statemachines.exploration.moves import Clock, Moves
 from statemachines.exploration.packing import Part
 from statemachines.exploration.search import AnyOrder
 from statemachines.language.traffic import FAULTS, Item, Traffic
@@ -55,41 +56,70 @@ class Given(AnyOrder):
 
     any_order = False
 
-    def __init__(self, moves: Moves, traffic: Traffic, symbols: Sequence[Symbol], *, reduce: bool = True) -> None:
-        super().__init__(moves)
+    def __init__(self, around: AnyOrder, traffic: Traffic, symbols: Sequence[Symbol], *, reduce: bool = True) -> None:
+        """``around`` is the world of the same connections in which any event may come."""
+        super().__init__(around.moves)
+        self.members = around.members
+        self._around = around
+        above = self.members[-1].cases.above
         self._items = [tuple(_numbers(items, symbols)) for items in traffic.sources.values()]
         self._unsure = [tuple(item.chance < 1 for item in items) for items in traffic.sources.values()]
         self._idle = [tuple(reduce and self._is_idle(symbols[n]) for n in items) for items in self._items]
         self._same = self._interchangeable() if reduce else []
         lose, duplicate, reorder = (_times(traffic.faults.get(name, 0)) for name in FAULTS)
         first = self._reduced(Progress(tuple(Sent() for _ in self._items), (lose, duplicate, reorder)))
-        self._progress: Part[Progress] = Part("traffic", moves.cases.above, 32)
+        self._progress: Part[Progress] = Part("traffic", above, 32)
         self._progress.number(first)
         self._arrivals: dict[int, tuple[tuple[int, int | None, int], ...]] = {}
         self._labels: dict[tuple[Fault | None, int], int] = {}
-        self._below = (1 << moves.cases.above) - 1
+        self._above = above
+        self._below = (1 << above) - 1
+
+    def start(self) -> int:
+        """The case of connections just registered."""
+        return self._around.start()
+
+    def ended(self, case: int) -> bool:
+        """Whether all connections have ended."""
+        return self._around.ended(case)
+
+    def after(self, label: int, case: int) -> tuple[bool, int]:
+        """The case after an event."""
+        return self._around.after(label, case)
+
+    def timer_label(self, clock: Clock) -> int:
+        """The label of the timer that is due next."""
+        return self._around.timer_label(clock)
+
+    def come_back(self, case: int) -> tuple[bool, int]:
+        """The case after the first of the events that come back has done so."""
+        return self._around.come_back(case)
+
+    def fire(self, case: int, clock: Clock) -> tuple[bool, int]:
+        """The case after the next timer has fired."""
+        return self._around.fire(case, clock)
 
     def expand(self, case: int, found: list[int]) -> tuple[bool, int]:
         """The next items of the sources, and what time brings."""
         moves = self.moves
         if case & moves.cases.heard.mask:
-            active, after = moves.come_back(case)
+            active, after = self.come_back(case)
             found += (moves.back_label, after)
             return active, 1
-        if moves.ended(case):
+        if self.ended(case):
             return False, 0
         running = (case & moves.timers_mask) >> moves.timers_shift
         clock = moves.clock(running) if running else None
         if clock is not None and clock.due_now:
-            active, after = moves.fire(case, clock)
-            found += (moves.timer_label(clock), after)
+            active, after = self.fire(case, clock)
+            found += (self.timer_label(clock), after)
             return active, 1
         active, tried = False, 0
         connection = case & self._below
-        for label, symbol, progress in self.arrivals(case >> moves.cases.above):
+        for label, symbol, progress in self.arrivals(case >> self._above):
             after = connection
             if symbol is not None:
-                took, after = moves.after(symbol, connection)
+                took, after = self.after(symbol, connection)
                 active |= took
             found += (label, after & self._below | progress)
             tried += 1
@@ -97,18 +127,18 @@ class Given(AnyOrder):
             if clock.before is not None:
                 found += (moves.wait_label, case & ~moves.timers_mask | clock.before)
                 tried += 1
-            _, after = moves.fire(case, clock)
-            found += (moves.timer_label(clock), after)
+            _, after = self.fire(case, clock)
+            found += (self.timer_label(clock), after)
             return True, tried + 1
         return active, tried
 
     def may_rest(self, case: int) -> bool:
-        """Whether also all that surely comes has come, or the connection has ended."""
-        return super().may_rest(case) and (self.may_go_on(case) or self.moves.ended(case))
+        """Whether also all that surely comes has come, or all connections have ended."""
+        return super().may_rest(case) and (self.may_go_on(case) or self.ended(case))
 
     def may_go_on(self, case: int) -> bool:
         """Whether nothing surely comes any more, so that what goes round can do so for ever."""
-        progress = self._progress.values[case >> self.moves.cases.above]
+        progress = self._progress.values[case >> self._above]
         return all(
             sent.next == len(items) and not sent.held for sent, items in zip(progress.sources, self._items, strict=True)
         )
@@ -194,11 +224,13 @@ class Given(AnyOrder):
 
     def _is_idle(self, symbol: Symbol) -> bool:
         """Whether an event of this type can change nothing that matters."""
-        moves = self.moves
-        told = moves.relevance.told_by(symbol.type)
-        plan = moves.steps.plan(symbol.type)
-        hears = plan.event_class != 0 or moves.cases.deferred_mask != 0 or moves.wakes
-        return not (told.dependencies or told.remembered or hears)
+        return not any(_concerns(moves, symbol) for moves in self.members)
+
+
+def _concerns(moves: Moves, symbol: Symbol) -> bool:
+    told = moves.relevance.told_by(symbol.type)
+    hears = moves.steps.plan(symbol.type).event_class != 0 or moves.cases.deferred_mask != 0 or moves.wakes
+    return bool(told.dependencies or told.remembered or hears)
 
 
 def symbols_of(traffic: Traffic) -> list[Symbol]:

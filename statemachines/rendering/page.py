@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from statemachines.exploration.moves import Label
+from statemachines.exploration.labels import Label
 from statemachines.exploration.playable import MAX_CASES, playable
 from statemachines.exploration.rows import ChartRows, FactRows, Field, Key, Mark, Outcome, Playable, Told, frozen_event
 from statemachines.language.definition import Definition
