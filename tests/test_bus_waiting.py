@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Iterable
+from typing import Any
 
 import anyio
 import pytest
@@ -166,8 +167,8 @@ async def test_a_stream_let_go_of_while_its_route_is_looked_up_is_forgotten_all_
     async with EventBus() as bus:
         streams = [bus.stream("a.b", queue_size=1)]
 
-        def build(targets: Iterable[Target], patterns: tuple[str, ...]) -> Route:
-            route = Route(targets, patterns)
+        def build(targets: Iterable[Target], *others: Any) -> Route:
+            route = Route(targets, *others)
             streams.clear()
             return route
 

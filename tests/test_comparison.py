@@ -12,6 +12,7 @@ from statemachines import load_definition, parse_definition
 from statemachines.comparison import Comparison, Fate, compare
 from statemachines.comparison import comparing as comparing_module
 from statemachines.comparison import pairs as pairs_module
+from statemachines.exploration.packing import TooMany
 from statemachines.exploration.search import Bounds
 from tests.comparison_helpers import Both, stimuli_of
 
@@ -372,3 +373,13 @@ def test_nothing_is_the_same_while_there_may_be_other_cases() -> None:
     told = comparing_module._Told(Counter({"same": 2}))
     nobody: Any = None
     assert told.fate(nobody, certain=False).verdict == "undecided"
+
+
+def test_a_registration_of_too_many_values_leaves_new_connections_undecided(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fresh(_: object) -> None:
+        raise TooMany("more than 1024 different values of something")
+
+    monkeypatch.setattr(pairs_module.Pairs, "fresh", fresh)
+    found = compared(("30s", "20s"))
+    assert (found.registered.verdict, found.complete) == ("undecided", False)
+    assert found.why_cut == "a new connection: more than 1024 different values of something"

@@ -188,9 +188,11 @@ class _Comparing:
             deployment = Deployment(self.old, self.new, anew)
             self.deployments.append(deployment)
             move = deployment.at_registration()
-            deployment.compare(self.limits, [move.after] if move.same else [])
+            deployment.compare(self.limits, [move.after] if move is not None and move.same else [])
         else:
             move = deployment.at_registration()
+        if move is None:
+            return Fate(Counter({"undecided": 1}))
         if not move.same:
             return Fate(Counter({"changed": 1}), apart_at_once(deployment.pairs, move))
         verdict = deployment.verdict(move.after)

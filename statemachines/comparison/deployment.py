@@ -21,7 +21,7 @@ from statemachines.exploration.cases import Shared
 from statemachines.exploration.events import Symbol, alphabet
 from statemachines.exploration.graph import backwards
 from statemachines.exploration.moves import Moves
-from statemachines.exploration.packing import Part
+from statemachines.exploration.packing import Part, TooMany
 from statemachines.exploration.search import AnyOrder, Bounds, Graph, Progress, search
 from statemachines.exploration.values import Candidates
 from statemachines.table.step import Steps
@@ -78,6 +78,7 @@ class Deployment:
     ) -> None:
         """``alike``: the two say the same, so that there is nothing to compare."""
         self.alike = alike
+        self._registration_cut: str | None = None
         self.carrier = Carrier(old.layout, new)
         required = registration.required
         anew = registration.required_anew
@@ -164,6 +165,8 @@ class Deployment:
         for graph, what in ((self.graph, "cases"), (self.pair_graph, "pairs of cases")):
             if graph.why_cut is not None:
                 yield f"{what}: {graph.why_cut}"
+        if self._registration_cut is not None:
+            yield f"a new connection: {self._registration_cut}"
 
     def distance(self, pair: int) -> int:
         """How many moves tell a pair apart before the last; FAR if none do that are known."""
@@ -193,9 +196,13 @@ class Deployment:
         before = None if case is None else (self.world, self.graph, case)
         return tell_difference(self.pairs, before, pair, moves)
 
-    def at_registration(self) -> Move:
-        """What each side does with a connection that is registered."""
-        return self.pairs.fresh()
+    def at_registration(self) -> Move | None:
+        """What each side does with a connection that is registered; None if that has more values than can be held."""
+        try:
+            return self.pairs.fresh()
+        except TooMany as error:
+            self._registration_cut = str(error)
+            return None
 
 
 def _spread(graph: Graph, sources: Sequence[int]) -> Iterator[tuple[int, int]]:
