@@ -97,7 +97,7 @@ def event_from_dict(plain: Any) -> Event:
             )
         fields[name] = value
     data = plain.get("data")
-    return Event(event_type, fields.pop("connection_id", None), _payload(event_type, data), **fields)
+    return Event(event_type, fields.pop("connection_id", None), payload_of(event_type, data), **fields)
 
 
 def event_to_json(event: Event) -> str:
@@ -129,7 +129,8 @@ def _plain_type(hint: Any) -> type | None:
     return kinds[0] if len(kinds) == 1 and kinds[0] in (str, int, bool) else None
 
 
-def _payload(event_type: str, data: Any) -> Any:
+def payload_of(event_type: str, data: Any) -> Any:
+    """A payload as events of that type have it: an object of its namespace's class, if the fields fit."""
     if data is None:
         return {}
     payload_class = PAYLOAD_CLASSES.get(event_type.partition(".")[0])

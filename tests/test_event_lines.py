@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from itertools import count, islice
+from typing import Any
 
 import attrs
 import pytest
@@ -161,6 +162,9 @@ CASES = {
     "error a number": ('{"type": "a.b", "error": ▸404}', "'error' must be a text"),
     "NaN": ('▸{"type": "a.b", "at": NaN}', "NaN is no JSON"),
     "field twice": ('▸{"type": "a.b", "type": "c.d"}', "the field 'type' is there twice"),
+    "field twice, with space": ('▸{"type": "a.b", "type" : "c.d"}', "the field 'type' is there twice"),
+    "field twice, written otherwise": (r'▸{"type": "a.b", "t\u0079pe": "c.d"}', "the field 'type' is there twice"),
+    "deep field twice": ('▸{"type": "a.b", "data": {"l": [{"n": 1, "n": 2}]}}', "the field 'n' is there twice"),
     "payload field twice": ('▸{"type": "a.b", "data": {"n": 1, "n": 2}}', "the field 'n' is there twice"),
     "half a character": ('▸{"type": "a.b", "connection_id": "\\ud83d"}', "half of a character"),
     "number too long": ('▸{"type": "a.b", "data": {"n": ' + "9" * 5000 + "}}", "thousands of digits"),
@@ -221,3 +225,23 @@ def test_any_json_gives_events_or_problems(values: list[object]) -> None:
 )
 def test_any_times_and_payloads_give_events_or_problems(values: list[object]) -> None:
     only_answers([json.dumps(value) for value in values])
+
+
+@given(
+    st.fixed_dictionaries(
+        {
+            "type": st.sampled_from(["webrtc.audio_track_ready", "ai.greeting_sent", "a.b", "Bad", "a.b.*"]),
+            "connection_id": st.sampled_from(["c1", "", None, 7]),
+            "at": st.sampled_from([0.0, 1.5, 0.5, -1.0, 3, True, "1"]),
+            "data": st.sampled_from([{}, {"ssrc": 7}, {"track_type": "audio", "more": [1]}, {"n": {"m": 1}}, None, 4]),
+        }
+    )
+)
+def test_a_usual_line_is_read_as_any_other(plain: dict[str, Any]) -> None:
+    def told(line: dict[str, Any]) -> list[Any]:
+        return [
+            (one.at, attrs.evolve(one.event, id="", timestamp=0.0)) if isinstance(one, EventLine) else one.message
+            for one in read(json.dumps({"type": "a.b", "at": 1.0}), json.dumps(line))
+        ]
+
+    assert told(plain) == told({**plain, "tenant_id": None})  # one more field is not usual

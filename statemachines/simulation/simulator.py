@@ -185,10 +185,12 @@ class Simulation:
     def advance_to(self, time: float) -> None:
         """Let time pass until ``time``: what is due on the way happens at its time, what is due then included."""
         while (deadline := self.connections.next_deadline()) is not None and deadline <= time:
-            self.now = max(self.now, deadline)
+            if deadline > self.now:
+                self.now = deadline
             for reaction in self.connections.fire_next(at=self.now, now=self.now) or ():
                 self._follow([reaction], None)
-        self.now = max(self.now, time)
+        if time > self.now:
+            self.now = time
 
     def awaited(self, connection_id: str) -> list[str]:
         """The required dependencies that a living connection still waits for."""
