@@ -50,7 +50,9 @@ check: .venv/dev  ## types, style, and the shipped definitions
 
 pictures: RACE := examples/races/checked_then_subscribed
 pictures: .venv/dev  ## the pictures of the shipped definitions, in docs/definitions, and of a race
-	for path in docs/definitions/*.svg; do $(BIN)/phasebus show $$(basename $$path .svg) --format svg -o $$path || exit 1; done
+	for path in docs/definitions/*.svg; do for form in svg png; do \
+	  $(BIN)/phasebus show $$(basename $$path .svg) --format $$form -o $${path%.svg}.$$form || exit 1; \
+	done; done
 	$(BIN)/phasebus show $(RACE)/mistaken.yaml --format svg --highlight opening,subscribing,listening -o docs/races/mistaken.svg
 	$(BIN)/phasebus show $(RACE)/mended.yaml --format svg --highlight opening,greeting -o docs/races/mended.svg
 

@@ -16,9 +16,11 @@ from statemachines.language.definition import Definition
 from statemachines.rendering import pictures
 from statemachines.rendering.highlight import parse_highlight
 from statemachines.rendering.pictures import draw, find_engine, render_picture
+from tests.definition_helpers import PAGES
 from tests.test_rendering_dot import HOSTILE
 
 SVG = "{http://www.w3.org/2000/svg}"
+PNG = b"\x89PNG\r\n\x1a\n"
 
 
 def svg(definition: Definition, highlight: str | None = None) -> ElementTree.Element:
@@ -36,6 +38,8 @@ def test_every_shipped_definition_is_drawn_with_every_state(name: str) -> None:
     drawn = texts(svg(definition))
     for state in definition.walk():
         assert state.id in drawn
+    assert texts(ElementTree.parse(PAGES / f"{name}.svg").getroot()) == drawn, "make pictures"
+    assert (PAGES / f"{name}.png").read_bytes().startswith(PNG)
 
 
 def test_the_same_definition_gives_the_same_bytes() -> None:
@@ -45,7 +49,7 @@ def test_the_same_definition_gives_the_same_bytes() -> None:
 
 def test_a_png_is_one_and_large_enough_to_read() -> None:
     drawn = render_picture(load_definition("traffic_light"), "png")
-    assert drawn.startswith(b"\x89PNG\r\n\x1a\n")
+    assert drawn.startswith(PNG)
     assert int.from_bytes(drawn[16:20]) > 600
 
 
