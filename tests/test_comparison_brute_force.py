@@ -91,7 +91,7 @@ def telling(definition: Definition) -> Definition:
     return evolve(definition, states=states(definition.states))
 
 
-@examples(5, 400)
+@examples(3, 400)
 @given(deployments())
 def test_what_driving_both_tells_apart_is_told_apart_as_soon(pair: tuple[Definition, Definition]) -> None:
     found = compared(*pair)
@@ -114,7 +114,7 @@ def test_what_driving_both_tells_apart_is_told_apart_as_soon(pair: tuple[Definit
         assert len(difference.events) <= apart
 
 
-@examples(10, 600)
+@examples(5, 600)
 @given(deployments())
 def test_the_events_that_tell_two_apart_replay_and_really_differ(pair: tuple[Definition, Definition]) -> None:
     found = compared(*pair)
@@ -127,7 +127,7 @@ def test_the_events_that_tell_two_apart_replay_and_really_differ(pair: tuple[Def
             assert old != new, (one.configuration, difference)
 
 
-@examples(8, 200)
+@examples(4, 200)
 @given(timed_definitions())
 def test_a_definition_written_otherwise_is_the_same_everywhere(definition: Definition) -> None:
     found = compared(definition, rewritten(definition))

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 
 from statemachines import StepNeverSettles
+from statemachines.connections.consequences import PHASE_CHANGED
 from statemachines.exploration.search import Bounds, Graph, World, search
 from statemachines.exploration.stories import tell
 from statemachines.exploration.worlds import Worlds
@@ -17,7 +18,7 @@ from statemachines.language.definition import Definition
 from statemachines.simulation.scenario_file import read_scenario
 from statemachines.simulation.simulator import Simulation, run_scenario
 from statemachines.table import chart
-from statemachines.table.step import dependency_status
+from statemachines.table.step import Steps, dependency_status
 from tests import exploration_reference
 from tests.exploration_helpers import EVERY_EVENT, Plain, PlainTable, timed_definitions
 from tests.plain_charts import DEPENDENCIES
@@ -52,13 +53,15 @@ def test_the_same_is_reached_as_by_driving_the_library_through_everything(defini
     compare(definition, Plain(definition), cases=40, spots=80)
 
 
-@examples(30, 500)
+@examples(12, 500)
 @given(timed_definitions())
 def test_the_same_is_reached_as_by_driving_the_table_through_everything(definition: Definition) -> None:
     compare(definition, PlainTable(definition), cases=400, spots=1_500)
 
 
 def compare(definition: Definition, plain: Plain, *, cases: int, spots: int) -> None:
+    # What is driven here does not hear what it publishes.
+    assume(not Steps(definition).plan(PHASE_CHANGED).named)
     world, graph = explored(definition, cases)
     assume(graph.complete)
     found = plain.explore(spots)
