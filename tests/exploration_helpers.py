@@ -12,11 +12,14 @@ from fractions import Fraction
 from typing import Any
 
 from attrs import evolve, frozen
+from hypothesis import assume
 from hypothesis import strategies as st
 from statemachine.orderedset import OrderedSet
 
 from bus import Event
 from statemachines import StepNeverSettles
+from statemachines.exploration.search import Bounds, Graph, World, search
+from statemachines.exploration.worlds import Worlds
 from statemachines.language.definition import Definition, State
 from statemachines.table.record import Identity, Record
 from statemachines.table.step import Step, Steps, dependency_status
@@ -29,8 +32,36 @@ NUMBERS = (None, 0, 1, 2)
 MOST_VISITS = 4
 """The guards of the random definitions compare visits with 3."""
 
+Place = tuple[tuple[str, ...], tuple[str, ...]]
+"""A configuration, and the status of each dependency that matters."""
 Clock = tuple[tuple[str, Fraction], ...]
 """The timers that run, by the state they belong to, with the seconds that are left, in the order they were armed."""
+
+
+def explored(definition: Definition, most: int) -> tuple[World, Graph]:
+    """What explore finds where it merges nothing that has to be learnt."""
+    try:
+        world = Worlds([definition]).make(None)
+        graph = search(world, Bounds(most, None))
+    except StepNeverSettles:
+        assume(False)
+    return world, graph
+
+
+def dependencies_that_matter(world: World) -> list[str]:
+    """Those that the cases of a search are told apart by."""
+    facts = world.moves.relevance.facts.dependencies
+    return [name for name in DEPENDENCIES if facts & world.moves.steps.layout.bits[name]]
+
+
+def places(world: World, graph: Graph) -> set[Place]:
+    """Where the cases that were found are."""
+    bits, wanted = world.moves.steps.layout.bits, dependencies_that_matter(world)
+    records = map(world.moves.cases.record, graph)
+    return {
+        (record.situation.configuration, tuple(dependency_status(record, bits[name]) for name in wanted))
+        for record in records
+    }
 
 
 @frozen

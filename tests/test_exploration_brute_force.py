@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import os
-from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, assume, given, settings
 
-from statemachines import StepNeverSettles
 from statemachines.connections.consequences import PHASE_CHANGED
-from statemachines.exploration.search import Bounds, Graph, World, search
 from statemachines.exploration.stories import tell
-from statemachines.exploration.worlds import Worlds
 from statemachines.explored_scenarios import Written, play
 from statemachines.language.definition import Definition
 from statemachines.simulation.scenario_file import read_scenario
@@ -20,7 +16,15 @@ from statemachines.simulation.simulator import Simulation, run_scenario
 from statemachines.table import chart
 from statemachines.table.step import Steps, dependency_status
 from tests import exploration_reference
-from tests.exploration_helpers import EVERY_EVENT, Plain, PlainTable, timed_definitions
+from tests.exploration_helpers import (
+    EVERY_EVENT,
+    Plain,
+    PlainTable,
+    dependencies_that_matter,
+    explored,
+    places,
+    timed_definitions,
+)
 from tests.plain_charts import DEPENDENCIES
 
 SOAK = os.environ.get("HYPOTHESIS_PROFILE") == "soak"
@@ -36,15 +40,6 @@ def circles_are_cut_early(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(chart, "MAX_MICROSTEPS", 60)
     monkeypatch.setattr(exploration_reference, "MAX_TRANSITIONS", 60)
     monkeypatch.setattr(exploration_reference, "EVENTS", EVERY_EVENT)
-
-
-def explored(definition: Definition, most: int) -> tuple[World, Graph]:
-    try:
-        world = Worlds([definition]).make(None)
-        graph = search(world, Bounds(most, None))
-    except StepNeverSettles:
-        assume(False)
-    return world, graph
 
 
 @examples(10, 500)
@@ -67,19 +62,12 @@ def compare(definition: Definition, plain: Plain, *, cases: int, spots: int) -> 
     found = plain.explore(spots)
     assume(found is not None)
     assert found is not None
-    facts = world.moves.relevance.facts.dependencies
-    wanted = [name for name in DEPENDENCIES if facts & world.moves.steps.layout.bits[name]]
+    wanted = dependencies_that_matter(world)
     theirs = {
         (spot.configuration, tuple(dict(zip(DEPENDENCIES, spot.status, strict=True))[name] for name in wanted))
         for spot in found
     }
-    assert {_place(world, case, wanted) for case in graph} == theirs
-
-
-def _place(world: World, case: int, wanted: list[str]) -> Any:
-    record = world.moves.cases.record(case)
-    bits = world.moves.steps.layout.bits
-    return record.situation.configuration, tuple(dependency_status(record, bits[name]) for name in wanted)
+    assert places(world, graph) == theirs
 
 
 @examples(10, 300)

@@ -1,0 +1,92 @@
+"""What explore finds and says is what an independent model checker finds and says: Spin, over the table in Promela."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+
+import pytest
+from attrs import evolve
+from hypothesis import HealthCheck, Phase, assume, given, settings
+from hypothesis import strategies as st
+
+from statemachines.exploration.exploring import all_cases
+from statemachines.exploration.judging import Judge, Predicate
+from statemachines.exploration.search import Bounds
+from statemachines.exploration.worlds import Worlds
+from statemachines.language.definition import Definition, Property
+from statemachines.language.expressions import Expression, parse_expression
+from statemachines.table import chart
+from tests import promela
+from tests.exploration_helpers import Place, dependencies_that_matter, explored, places, timed_definitions
+from tests.plain_charts import DEPENDENCIES, expressions
+from tests.promela_rows import TooLarge
+
+SOAK = os.environ.get("HYPOTHESIS_PROFILE") == "soak"
+FEWEST_CASES, MOST_CASES = 5, 400
+
+pytestmark = pytest.mark.skipif(
+    bool(promela.MISSING) and not SOAK, reason=f"not installed: {' '.join(promela.MISSING)} (apt-get install spin gcc)"
+)
+
+
+@pytest.fixture(autouse=True)
+def circles_are_cut_early(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Random charts often go in circles: a thousand rounds each time would take most of the time."""
+    monkeypatch.setattr(chart, "MAX_MICROSTEPS", 60)
+
+
+@st.composite
+def judged_definitions(draw: st.DrawFn) -> Definition:
+    """Random definitions, each with something that is never to be and something that is always to be."""
+    definition = draw(timed_definitions())
+    ids = [state.id for state in definition.walk()]
+    never = parse_expression(f"({draw(expressions(ids)).text}) and In('{draw(st.sampled_from(ids))}')")
+    return evolve(
+        definition, properties={"never": Property(never=never), "always": Property(always=draw(expressions(ids)))}
+    )
+
+
+@settings(
+    max_examples=100 if SOAK else 3,
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
+    phases=[Phase.explicit, Phase.reuse, Phase.generate],  # a smaller chart is not worth a hundred compilations
+)
+@given(judged_definitions())
+def test_spin_reaches_the_same_and_violates_the_same_as_soon(definition: Definition) -> None:
+    world, graph = explored(definition, MOST_CASES)
+    assume(graph.complete and len(graph.cases) >= FEWEST_CASES)
+    try:
+        model = promela.Model(definition)
+    except TooLarge:
+        assume(False)
+    with tempfile.TemporaryDirectory() as folder:
+        found = promela.search(model.text(_wrong(definition)), Path(folder))
+    wanted = [number for number, name in enumerate(DEPENDENCIES, 1) if name in dependencies_that_matter(world)]
+    theirs: set[Place] = {
+        (model.rows.situations[place[0]].configuration, tuple(promela.STATUS[place[number]] for number in wanted))
+        for place in found.places
+    }
+    assert places(world, graph) == theirs
+    assert _violated(definition) == found.violated
+
+
+def _wrong(definition: Definition) -> list[tuple[Expression, bool]]:
+    """For each property an expression, and what it must not come out as at rest."""
+    properties = definition.properties.values()
+    asked = [(one.never or one.always, one.never is not None) for one in properties]
+    return [(expression, wrong) for expression, wrong in asked if expression is not None]
+
+
+def _violated(definition: Definition) -> dict[int, int]:
+    """By explore, which properties are violated, and after how many moves."""
+    graph = all_cases(Worlds([definition]), Bounds(None, None))
+    judge = Judge(graph.world, graph, graph.world.moves, frozenset())
+    violated = {}
+    for number, (judged, (expression, wrong)) in enumerate(zip(judge.all(), _wrong(definition), strict=True)):
+        if not judged.holds:
+            outcome = Predicate(graph.world.moves, expression)
+            violated[number] = next(len(graph.path(n)) - 1 for n, case in enumerate(graph) if outcome(case) is wrong)
+    return violated
