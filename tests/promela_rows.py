@@ -12,7 +12,7 @@ from statemachines.table.step import Steps
 from statemachines.table.table import Outcome, Situation
 from tests.exploration_helpers import EVERY_EVENT
 
-MOST_ROWS = 1_500
+MOST_ROWS = 500
 
 Answers = tuple[tuple[int, bool], ...]
 """How guards came out, by number."""
@@ -42,14 +42,13 @@ class Rows:
         self.situations: list[Situation] = []
         self.guards: dict[tuple[Expression, tuple[tuple[str, bool], ...]], int] = {}
         self.of: dict[int, list[Row]] = {}
+        self._made = 0
         self.start = [Row(0, *found) for found in self._outcomes(None, 0)]
         self._numbers: dict[tuple[object, object], int] = {}
         self._note(self.start)
         for number, situation in enumerate(self.situations):  # which grows while it is gone through
             self.of[number] = [] if situation.final else list(self._rows(situation))
             self._note(self.of[number])
-            if sum(map(len, self.of.values())) > MOST_ROWS:
-                raise TooLarge
 
     def number(self, situation: Situation) -> int:
         """The number of a situation."""
@@ -74,7 +73,8 @@ class Rows:
         waiting: list[list[bool]] = [[]]
         while waiting:
             wanted = waiting.pop()
-            if len(waiting) > MOST_ROWS:
+            self._made += 1
+            if self._made > MOST_ROWS:
                 raise TooLarge
             answers: dict[int, bool] = {}
 

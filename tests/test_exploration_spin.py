@@ -11,6 +11,7 @@ from attrs import evolve
 from hypothesis import HealthCheck, Phase, assume, given, settings
 from hypothesis import strategies as st
 
+from statemachines import parse_definition
 from statemachines.exploration.exploring import all_cases
 from statemachines.exploration.judging import Judge, Predicate
 from statemachines.exploration.search import Bounds
@@ -56,14 +57,20 @@ def judged_definitions(draw: st.DrawFn) -> Definition:
 )
 @given(judged_definitions())
 def test_spin_reaches_the_same_and_violates_the_same_as_soon(definition: Definition) -> None:
-    world, graph = explored(definition, MOST_CASES)
+    _, graph = explored(definition, MOST_CASES)
     assume(graph.complete and len(graph.cases) >= FEWEST_CASES)
     try:
-        model = promela.Model(definition)
+        with tempfile.TemporaryDirectory() as folder:
+            compare(definition, Path(folder))
     except TooLarge:
         assume(False)
-    with tempfile.TemporaryDirectory() as folder:
-        found = promela.search(model.text(_wrong(definition)), Path(folder))
+
+
+def compare(definition: Definition, folder: Path) -> None:
+    world, graph = explored(definition, 20_000)
+    assert graph.complete
+    model = promela.Model(definition)
+    found = promela.search(model.text(_wrong(definition)), folder)
     wanted = [number for number, name in enumerate(DEPENDENCIES, 1) if name in dependencies_that_matter(world)]
     theirs: set[Place] = {
         (model.rows.situations[place[0]].configuration, tuple(promela.STATUS[place[number]] for number in wanted))
@@ -71,6 +78,45 @@ def test_spin_reaches_the_same_and_violates_the_same_as_soon(definition: Definit
     }
     assert places(world, graph) == theirs
     assert _violated(definition) == found.violated
+
+
+TIMED = """
+name: timed
+dependencies:
+  a: {ready_on: [{event: x.one, when: data.n > 0}], lost_on: y.one}
+  b: {ready_on: x.two, failed_on: z.one}
+  c: {ready_on: z.one}
+remember: {kept: {on: x.two, value: data.n}}
+states:
+  both:
+    initial: true
+    parallel: true
+    transitions: [{event: y.deep.one, cond: all_ready and visits.on < 3, target: both}]
+    states:
+      left:
+        states:
+          off: {initial: true, after: {3s: on}}
+          on: {after: {2s: {target: gone, cond: meta.kept < 2}}, transitions: [{event: z.one, target: off}]}
+      right:
+        states:
+          idle: {initial: true, transitions: [{event: x.two, target: busy}]}
+          busy: {after: {1s: {target: idle, unless: In('on')}}}
+  gone: {final: true}
+properties:
+  both_at_once: {never: a and In('on') and In('busy')}
+  not_gone_with_b: {always: "not (In('gone') and b and any_failed)"}
+"""
+
+
+def test_spin_agrees_about_regions_timers_and_all_that_guards_can_read(tmp_path: Path) -> None:
+    compare(parse_definition(TIMED), tmp_path)
+
+
+def test_a_row_that_is_missing_stops_spin(tmp_path: Path) -> None:
+    model = promela.Model(parse_definition(TIMED))
+    del model.rows.of[0][0]
+    with pytest.raises(AssertionError, match="invalid end state"):
+        promela.search(model.text([]), tmp_path)
 
 
 def _wrong(definition: Definition) -> list[tuple[Expression, bool]]:
