@@ -54,14 +54,11 @@ def dependencies_that_matter(world: World) -> list[str]:
     return [name for name in DEPENDENCIES if facts & world.moves.steps.layout.bits[name]]
 
 
-def places(world: World, graph: Graph) -> set[Place]:
-    """Where the cases that were found are."""
-    bits, wanted = world.moves.steps.layout.bits, dependencies_that_matter(world)
-    records = map(world.moves.cases.record, graph)
-    return {
-        (record.situation.configuration, tuple(dependency_status(record, bits[name]) for name in wanted))
-        for record in records
-    }
+def place(world: World, case: int) -> Place:
+    """Where a case is."""
+    bits, record = world.moves.steps.layout.bits, world.moves.cases.record(case)
+    statuses = tuple(dependency_status(record, bits[name]) for name in dependencies_that_matter(world))
+    return record.situation.configuration, statuses
 
 
 @frozen

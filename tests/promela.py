@@ -42,11 +42,31 @@ FIRE, WAIT, REST = 100, 101, 102
 
 
 @frozen
-class Searched:
-    """What Spin found: the situations with the status of each dependency, and for each property the moves to where it
-    is first violated, if it is."""
+class Case:
+    """The number of a situation, the status of each dependency, and the timers that run.
 
-    places: frozenset[tuple[int, ...]]
+    :ivar clock: of each timer, the next that is due first: its number, the whole seconds that are left, and its rank
+    """
+
+    situation: int
+    statuses: tuple[str, ...]
+    clock: tuple[tuple[int, int, int], ...]
+
+    @classmethod
+    def read(cls, line: str) -> Case:
+        """A line that the model prints: situation | dependencies | place, seconds and rank of each timer."""
+        situation, statuses, timers = ([int(number) for number in part.split()] for part in line.split("|")[1:])
+        places = [tuple(timers[first : first + 3]) for first in range(0, len(timers), 3)]
+        running = sorted((seconds, rank, place, timer) for timer, (place, seconds, rank) in enumerate(places) if place)
+        clock = tuple((timer, seconds, rank) for seconds, rank, _, timer in running)
+        return cls(situation[0], tuple(STATUS[status] for status in statuses), clock)
+
+
+@frozen
+class Searched:
+    """What Spin found: all that is told of each case, and for each property that is violated, after how many moves."""
+
+    cases: frozenset[Case]
     violated: Mapping[int, int]
 
 
@@ -63,8 +83,8 @@ def search(model: str, folder: Path) -> Searched:
         found = re.fullmatch(r"assertion violated .*wrong_(\d+).* \(at depth (\d+)\)", error)
         assert found is not None, error
         violated.setdefault(int(found[1]), int(found[2]) // TRANSITIONS)
-    places = {tuple(map(int, line.split()[1:])) for line in set(told.splitlines()) if line.strip().startswith("rest ")}
-    return Searched(frozenset(places), violated)
+    cases = frozenset(Case.read(line) for line in set(told.splitlines()) if line.strip().startswith("rest |"))
+    return Searched(cases, violated)
 
 
 def _run(command: list[str], folder: Path) -> str:
@@ -106,7 +126,7 @@ class Model:
                 "  :: what == WAIT -> class = NO_CLASS\n  fi\n}",
                 "inline rest() {\n  settle(); clear();",
                 *(f"  old_{name} = 0; new_{name} = 0;" for name in (*self.layout.bits, "kept")),
-                f'  printf("rest {" ".join(["%d"] * (1 + len(self.layout.bits)))}\\n", at{self._listed()});',
+                f"  {self._printing()};",
                 *(f"  wrong_{number} = {text};" for number, text in enumerate(wrong)),
                 *(f"  assert(!wrong_{number});" for number in range(len(wrong))),
                 *(f"  wrong_{number} = 0;" for number in range(len(wrong))),
@@ -123,8 +143,11 @@ class Model:
             ]
         )
 
-    def _listed(self) -> str:
-        return "".join(f", {name}" for name in self.layout.bits)
+    def _printing(self) -> str:
+        clock = [f"{part}[{timer.number}]" for timer in self.layout.timers for part in ("order", "whole", "rank")]
+        parts = [["at"], list(self.layout.bits), clock]
+        form = " | ".join(" ".join("%d" for _ in part) for part in parts)
+        return f'printf("rest | {form}\\n", {", ".join(name for part in parts for name in part)})'
 
     def _declarations(self, properties: int) -> Iterator[str]:
         timers = max(1, len(self.layout.timers))

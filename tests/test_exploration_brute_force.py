@@ -22,7 +22,7 @@ from tests.exploration_helpers import (
     PlainTable,
     dependencies_that_matter,
     explored,
-    places,
+    place,
     timed_definitions,
 )
 from tests.plain_charts import DEPENDENCIES
@@ -67,7 +67,7 @@ def compare(definition: Definition, plain: Plain, *, cases: int, spots: int) -> 
         (spot.configuration, tuple(dict(zip(DEPENDENCIES, spot.status, strict=True))[name] for name in wanted))
         for spot in found
     }
-    assert places(world, graph) == theirs
+    assert {place(world, case) for case in graph} == theirs
 
 
 @examples(10, 300)

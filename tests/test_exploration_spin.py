@@ -12,15 +12,16 @@ from hypothesis import HealthCheck, Phase, assume, given, settings
 from hypothesis import strategies as st
 
 from statemachines import parse_definition
+from statemachines.exploration.clocks import NANOSECONDS, rank, whole
 from statemachines.exploration.exploring import all_cases
 from statemachines.exploration.judging import Judge, Predicate
-from statemachines.exploration.search import Bounds
+from statemachines.exploration.search import Bounds, World
 from statemachines.exploration.worlds import Worlds
 from statemachines.language.definition import Definition, Property
 from statemachines.language.expressions import Expression, parse_expression
 from statemachines.table import chart
 from tests import promela
-from tests.exploration_helpers import Place, dependencies_that_matter, explored, places, timed_definitions
+from tests.exploration_helpers import Place, dependencies_that_matter, explored, place, timed_definitions
 from tests.plain_charts import DEPENDENCIES, expressions
 from tests.promela_rows import TooLarge
 
@@ -71,13 +72,24 @@ def compare(definition: Definition, folder: Path) -> None:
     assert graph.complete
     model = promela.Model(definition)
     found = promela.search(model.text(_wrong(definition)), folder)
-    wanted = [number for number, name in enumerate(DEPENDENCIES, 1) if name in dependencies_that_matter(world)]
-    theirs: set[Place] = {
-        (model.rows.situations[place[0]].configuration, tuple(promela.STATUS[place[number]] for number in wanted))
-        for place in found.places
-    }
-    assert places(world, graph) == theirs
+    wanted = [DEPENDENCIES.index(name) for name in dependencies_that_matter(world)]
+    assert {_place(world, case) for case in graph} == {_place_of(model, case, wanted) for case in found.cases}
     assert _violated(definition) == found.violated
+
+
+Clock = tuple[tuple[int, int, int], ...]
+
+
+def _place(world: World, case: int) -> tuple[Place, Clock]:
+    timers = world.moves.cases.timers.of(case)
+    clock = tuple((timer, whole(left) // NANOSECONDS, rank(left)) for left, timer in timers)
+    return place(world, case), () if world.moves.ended(case) else clock
+
+
+def _place_of(model: promela.Model, case: promela.Case, wanted: list[int]) -> tuple[Place, Clock]:
+    situation = model.rows.situations[case.situation]
+    statuses = tuple(case.statuses[number] for number in wanted)
+    return (situation.configuration, statuses), () if situation.final else case.clock
 
 
 TIMED = """
