@@ -22,6 +22,7 @@ from pathlib import Path
 from attrs import frozen
 
 from bus.names import matches
+from statemachines.connections.consequences import PHASE_CHANGED
 from statemachines.language.definition import Definition, Trigger
 from statemachines.language.expressions import Expression
 from statemachines.table.step import Steps
@@ -35,6 +36,8 @@ MISSING = [tool for tool in ("spin", "gcc") if shutil.which(tool) is None]
 
 MOST_SECONDS = 120
 STATUS = ("pending", "ready", "failed")
+BACK = len(EVERY_EVENT)
+"""The event that a configuration has changed, which the connection itself publishes and may hear: it comes at once."""
 TRANSITIONS = 4
 """Of each move."""
 FIRE, WAIT, REST = 100, 101, 102
@@ -104,6 +107,14 @@ class Model:
         steps = Steps(definition)
         self.layout = steps.layout
         self.rows = Rows(steps)
+        self.hears = any(matches(pattern, PHASE_CHANGED) for pattern in self._patterns())
+
+    def _patterns(self) -> Iterator[str]:
+        for state in self.definition.walk():
+            yield from (pattern for transition in state.transitions for pattern in transition.event)
+        for dependency in self.definition.dependencies.values():
+            yield from (one.event for one in (*dependency.ready_on, *dependency.lost_on, *dependency.failed_on))
+        yield from (one.event for known in self.definition.remember.values() for one in known.on)
 
     def text(self, never: Sequence[tuple[Expression, bool]]) -> str:
         """The model, in which it is an error if one of these expressions comes out so at rest."""
@@ -134,7 +145,7 @@ class Model:
                 "active proctype connection() {",
                 "  d_step {\n    what = REST; n = NONE; kept = NONE; top = TIMERS + 1;\n    if",
                 *start,
-                "    fi;\n    rest()\n  }",
+                "    fi;\n    heard = 0; rest()\n  }",
                 "end:\n  do\n  :: if",
                 *self._choices(),
                 "     fi;\n     d_step { pass(); learn() };\n     if",
@@ -159,7 +170,7 @@ class Model:
         yield f"#define NEAR {either(*(f'(order[{n}] && whole[{n}] == 0)' for n in range(timers)))}"
         due = (f"(order[{n}] && whole[{n}] == 0 && rank[{n}] <= 0)" for n in range(timers))
         yield f"#define DUE {either(*due)}"
-        yield f"short at; byte what, n, kept; byte visits[{max(1, len(self.layout.visited))}];"
+        yield f"short at; byte what, n, kept; bit heard; byte visits[{max(1, len(self.layout.visited))}];"
         yield "byte order[TIMERS], whole[TIMERS]; short rank[TIMERS];"
         yield "short i, j, class, next, top, up, down, seconds, instant, earlier[TIMERS];"
         yield "short seen[2 * MIDDLE + 1], place[2 * MIDDLE + 1];"
@@ -168,17 +179,18 @@ class Model:
         yield from (f"bit wrong_{number};" for number in range(properties))
 
     def _choices(self) -> Iterator[str]:
-        """Every event with every number, the next timer, or time passing."""
+        """What comes back; else every event with every number, the next timer, or time passing."""
         for event in range(len(EVERY_EVENT)):
             for number in NUMBERS:
                 chosen = f"what = {event}; n = {NONE if number is None else number}"
-                yield f"     :: d_step {{ !ENDED && !DUE -> {chosen} }}"
-        yield "     :: d_step { !ENDED && RUNNING -> what = FIRE }"
-        yield "     :: d_step { !ENDED && RUNNING && !NEAR -> what = WAIT }"
+                yield f"     :: d_step {{ !ENDED && !heard && !DUE -> {chosen} }}"
+        yield f"     :: d_step {{ !ENDED && heard -> what = {BACK}; heard = 0 }}"
+        yield "     :: d_step { !ENDED && !heard && RUNNING -> what = FIRE }"
+        yield "     :: d_step { !ENDED && !heard && RUNNING && !NEAR -> what = WAIT }"
 
     def _learning(self) -> Iterator[str]:
         """For each event, what it tells by what was known before; and the class of each event and timer."""
-        for number, event in enumerate(EVERY_EVENT):
+        for number, event in enumerate((*EVERY_EVENT, PHASE_CHANGED)):
             told = [f"class = {self.layout.event_class(event)}"]
             for name, dependency in self.definition.dependencies.items():
                 value = f"({self._told(dependency.ready_on, event)} -> 1 : {name})"
@@ -210,6 +222,8 @@ class Model:
             yield from (f"{name} = old_{name}" for name in (*self.layout.bits, "kept"))
             return
         yield f"at = {self.rows.number(outcome.situation)}"
+        if outcome.moved and self.hears:
+            yield "heard = 1"
         for number, entered in outcome.visits:
             more = f"(visits[{number}] < {MOST_VISITS} -> visits[{number}] + 1 : {MOST_VISITS})"
             yield f"visits[{number}] = {more if entered else 0}"

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from attrs import frozen
 
+from statemachines.connections.consequences import PHASE_CHANGED
 from statemachines.language.expressions import Expression
 from statemachines.table.chart import Decide, NeverSettles
 from statemachines.table.step import Steps
@@ -63,7 +64,7 @@ class Rows:
                     self.situations.append(after)
 
     def _rows(self, situation: Situation) -> Iterator[Row]:
-        classes = {self.layout.event_class(event) for event in EVERY_EVENT}
+        classes = {self.layout.event_class(event) for event in (*EVERY_EVENT, PHASE_CHANGED)}
         classes |= {timer.event_class for timer in self.layout.timers if timer.state in situation.states}
         for event_class in sorted(classes):
             yield from (Row(event_class, *found) for found in self._outcomes(situation, event_class))

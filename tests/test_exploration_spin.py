@@ -58,13 +58,22 @@ def judged_definitions(draw: st.DrawFn) -> Definition:
 )
 @given(judged_definitions())
 def test_spin_reaches_the_same_and_violates_the_same_as_soon(definition: Definition) -> None:
-    _, graph = explored(definition, MOST_CASES)
-    assume(graph.complete and len(graph.cases) >= FEWEST_CASES)
     try:
         with tempfile.TemporaryDirectory() as folder:
-            compare(definition, Path(folder))
+            compare(_with_the_last(definition), Path(folder))
     except TooLarge:
         assume(False)
+
+
+def _with_the_last(definition: Definition) -> Definition:
+    """The same with one more that is never to be: the case that was found last, since random ones are soon violated."""
+    world, graph = explored(definition, MOST_CASES)
+    assume(graph.complete and len(graph.cases) >= FEWEST_CASES)
+    configuration, statuses = place(world, graph.cases[-1])
+    known = zip(dependencies_that_matter(world), statuses, strict=True)
+    asked = [*(f"In('{state}')" for state in configuration), *(f"{a} == {status == 'ready'}" for a, status in known)]
+    last = Property(never=parse_expression(" and ".join(asked)))
+    return evolve(definition, properties={**definition.properties, "last": last})
 
 
 def compare(definition: Definition, folder: Path) -> None:
