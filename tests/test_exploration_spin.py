@@ -26,7 +26,7 @@ from tests.plain_charts import DEPENDENCIES, expressions
 from tests.promela_rows import TooLarge
 
 SOAK = os.environ.get("HYPOTHESIS_PROFILE") == "soak"
-FEWEST_CASES, MOST_CASES = 5, 400
+FEWEST_CASES, MOST_CASES = 15, 400
 
 pytestmark = [
     pytest.mark.skipif(
