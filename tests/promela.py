@@ -107,14 +107,7 @@ class Model:
         steps = Steps(definition)
         self.layout = steps.layout
         self.rows = Rows(steps)
-        self.hears = any(matches(pattern, PHASE_CHANGED) for pattern in self._patterns())
-
-    def _patterns(self) -> Iterator[str]:
-        for state in self.definition.walk():
-            yield from (pattern for transition in state.transitions for pattern in transition.event)
-        for dependency in self.definition.dependencies.values():
-            yield from (one.event for one in (*dependency.ready_on, *dependency.lost_on, *dependency.failed_on))
-        yield from (one.event for known in self.definition.remember.values() for one in known.on)
+        self.hears = steps.plan(PHASE_CHANGED).named
 
     def text(self, never: Sequence[tuple[Expression, bool]]) -> str:
         """The model, in which it is an error if one of these expressions comes out so at rest."""
