@@ -10,7 +10,7 @@ import pytest
 
 from statemachines.language import parse_definition
 from statemachines.rendering.flow import flow
-from tests.page_helpers import Pages, configuration, copied, page_of, parsed
+from tests.page_helpers import Pages, configuration, copied, page_of, parsed, wait
 from tests.test_rendering_dot import HOSTILE
 
 
@@ -80,3 +80,23 @@ def test_nothing_but_the_page_s_own_script_may_run(pages: Pages) -> None:
     assert "Content Security Policy" in said
     pages.wrong.clear()
     assert page.evaluate("window.hurt") is None
+
+
+def test_a_definition_whose_timers_never_rest_is_played_on_and_only_the_last_of_it_is_shown(pages: Pages) -> None:
+    definition = parse_definition(
+        """
+        name: restless
+        states:
+          on: {initial: true, after: {1ms: off}, transitions: [{event: it.ended, target: over}]}
+          off: {after: {1ms: on}}
+          over: {final: true}
+        """
+    )
+    page = pages.made(definition)
+    wait(page, "19")
+    assert page.locator("#now").inner_text() == "19 s"
+    assert page.locator("#trace li").count() < 1_000
+    assert page.locator("#trace li").first.inner_text() == "18,500 earlier steps"
+    assert page.evaluate("performance.memory.usedJSHeapSize") < 200e6
+    wait(page, "2")
+    assert "more than" in page.locator("body").inner_text()

@@ -33,7 +33,7 @@
     log.push(seen());
   }
   document.getElementById('scenario').click();
-  const told = play.position.story.flatMap((step) => step.told);
+  const told = lastSteps(play.position, Infinity).flatMap((step) => step.told);
   return {
     log,
     published: told.flatMap((one) => one.published ?? []),

@@ -45,7 +45,7 @@ function showTime(position) {
   slider.value = play.now;
   slider.setAttribute('aria-valuetext', seconds(play.now));
   part('now').textContent = seconds(play.now);
-  const times = [...play.events.map((event) => [event.at, 'event']), ...position.story.filter((step) => step.kind === 'timer').map((step) => [step.at, 'timer'])];
+  const times = [...play.events.map((event) => [event.at, 'event']), ...lastSteps(position, MOST_SHOWN).filter((step) => step.kind === 'timer').map((step) => [step.at, 'timer'])];
   const marks = times.map(([at, kind]) => {
     const mark = element('span', { class: kind });
     mark.style.left = `${(100 * at) / slider.max}%`;
@@ -58,7 +58,7 @@ let said = '';
 
 // For whoever listens: what came last and where that led, when it has changed.
 function say(position) {
-  const last = position.story.at(-1);
+  const last = position.story;
   const what = titleOf(table, last);
   const leaves = table.leaves(position.fields).join(' and ') || 'no state';
   const text = `${what}. ${consequences(table, last).join(', ')}. Now in ${leaves}, at ${seconds(play.now)}.${position.beyond ? ' This is beyond the table.' : ''}`;

@@ -72,7 +72,8 @@ function arrived(table, before, after) {
   const old = new Set(table.leaves(before.fields));
   const now = table.leaves(after.fields);
   const entered = now.filter((state) => !old.has(state));
-  const restarts = after.story.slice(before.story.length).some((step) => step.told.some((one) => one.transitions));
+  const steps = lastSteps(after, Infinity, before.story?.number ?? 0);
+  const restarts = steps.some((step) => step.told.some((one) => one.transitions));
   if (!now.length) return '→ the end';
   if (entered.length) return `→ ${entered.join(' + ')}`;
   if (now.length !== old.size) return `→ ${now.join(' + ')}`;
@@ -201,19 +202,22 @@ function showConfiguration(holder, table, position) {
 
 // -- the trace --
 
+const MOST_SHOWN = 500; // steps: a timer may fire thousands of times
+
 function showTrace(holder, play, goTo) {
   const { table } = play;
   const position = play.position;
   const items = [];
   const groups = [];
-  for (const step of position.story) {
+  const steps = lastSteps(position, MOST_SHOWN);
+  for (const step of steps) {
     if (step.kind === 'back' && groups.length) groups.at(-1).push(step);
     else groups.push([step]);
   }
-  let count = 0;
+  const earlier = steps[0].number - 1;
+  if (earlier) items.push(element('li', { class: 'earlier', text: `${earlier.toLocaleString('en')} earlier steps` }));
   for (const group of groups) {
-    if (group[0].kind === 'event') count += 1;
-    const here = count;
+    const here = group[0].events;
     const isLast = group === groups.at(-1);
     items.push(traceItem(table, group, here, isLast, () => goTo(group[0].kind === 'timer' ? null : here, group[0].at)));
   }
@@ -263,8 +267,8 @@ function titleOf(table, { kind, label }) {
 function consequences(table, step) {
   const lines = [];
   if (step.kind === 'back') lines.push(`${table.data.labels[step.label].type} came back`);
-  const before = step.before ?? { ...step.after, fields: null, story: [] };
-  if (step.before) {
+  const before = step.before;
+  if (before) {
     const leads = arrived(table, before, step.after);
     if (leads) lines.push(leads);
     lines.push(...changes(table, before, step.after));

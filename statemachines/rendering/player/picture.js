@@ -55,7 +55,7 @@ class Picture {
       shape.classList.toggle('active', active.has(name));
       shape.classList.toggle('leaf', leaves.has(name));
     }
-    const last = position.story.at(-1);
+    const last = position.story;
     const taken = new Set(last.told.flatMap((step) => step.transitions ?? []).map((n) => this.table.data.arrows[n]));
     for (const [name, arrow] of this.arrows) {
       arrow.classList.toggle('possible', arrows.has(name));

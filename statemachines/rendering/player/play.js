@@ -96,7 +96,7 @@ class Play {
     if (position.beyond) return position;
     if (!this.table.isOver(position)) return this.table.happened(position, label);
     const step = { at: position.now, kind: 'event', label, told: [], before: position, after: position };
-    return { ...position, story: [...position.story, step] };
+    return withStep(position, step);
   }
 
   moved() {

@@ -1,7 +1,8 @@
 // Looks rows up. What an event does was worked out when this page was made; nothing is evaluated here.
 //
 // A position is where a connection stands: the numbers of its fields, the timers that run, and the clock. It is never
-// changed: what happens gives another one.
+// changed: what happens gives another one. Its story is the last step that led there; each step knows the one before
+// it, so that thousands share what they have in common.
 
 const MOST_AT_ONCE = 1000; // own events that follow from one another in no time
 const MOST_TIMERS = 20000; // firings in one stretch of time
@@ -18,7 +19,7 @@ class Table {
   // Where a connection stands that was just registered.
   begin() {
     const fields = this.data.fields.map(() => 0);
-    const position = { fields, timers: [], armed: 0, beside: {}, now: 0, beyond: '', story: [] };
+    const position = { fields, timers: [], beside: {}, now: 0, beyond: '', story: null };
     for (const [name] of this.data.dependencies) position.beside[name] = 'pending';
     const outcome = this.data.outcomes[this.data.start];
     const step = { at: 0, kind: 'start', label: -1, told: outcome[1], before: null };
@@ -95,16 +96,15 @@ class Table {
 
   // Timers end and begin, in the order in which the steps of an outcome say so.
   carriedOut(position, outcome, step) {
-    let { timers, armed } = position;
+    let { timers } = position;
     for (const [ends, begins] of outcome[2]) {
       timers = timers.filter((timer) => !ends.includes(this.data.labels[this.timerLabels[timer.timer]].state));
       for (const [timer, seconds] of begins) {
         timers = [...timers, { timer, due: position.now + seconds, since: position.now }];
-        armed += 1;
       }
     }
-    const after = { ...position, timers, armed };
-    return { ...after, story: [...position.story, { ...step, after }] };
+    const after = { ...position, timers };
+    return withStep(after, { ...step, after });
   }
 
   // Facts that no step reads: what each status becomes stands beside the rows.
@@ -165,6 +165,20 @@ class Table {
       return [];
     });
   }
+}
+
+// A position with one more step in its story.
+function withStep(position, step) {
+  const previous = position.story;
+  const events = (previous?.events ?? 0) + (step.kind === 'event' ? 1 : 0);
+  return { ...position, story: { ...step, previous, number: (previous?.number ?? 0) + 1, events } };
+}
+
+// The last steps that led to a position, the oldest first: those after a number, and at most so many.
+function lastSteps(position, most, after = 0) {
+  const steps = [];
+  for (let step = position.story; step && step.number > after && steps.length < most; step = step.previous) steps.push(step);
+  return steps.reverse();
 }
 
 function found([reads, rows], fields) {
