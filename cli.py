@@ -708,7 +708,7 @@ def reduce(definition: str, events: str, until: str, output: str | None, longest
 
     from statemachines.errors import ExpressionError
     from statemachines.language.library import called_from
-    from statemachines.simulation.recording import recorded
+    from statemachines.simulation.recording import recorded_events
     from statemachines.simulation.reduction import reduce_recording
     from statemachines.simulation.until import Until
 
@@ -720,7 +720,7 @@ def reduce(definition: str, events: str, until: str, output: str | None, longest
     seconds = _duration("--time", longest)
     problems: list[str] = []
     with click.open_file(events, "rb") as lines:
-        recording = list(recorded(lines, _shown(events), lambda problem: problems.append(str(problem))))
+        recording = list(recorded_events(lines, _shown(events), lambda problem: problems.append(str(problem))))
     for problem in problems:
         click.echo(problem, err=True)
     with _progress("reducing") as status:

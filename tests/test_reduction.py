@@ -17,7 +17,7 @@ from statemachines.language.loading import parse_definition
 from statemachines.simulation.event_lines import EventLine
 from statemachines.simulation.incident import Incident
 from statemachines.simulation.minimizing import minimal
-from statemachines.simulation.recording import recorded
+from statemachines.simulation.recording import recorded_events
 from statemachines.simulation.reduction import NeverTrue, Reduced, reduce_recording
 from statemachines.simulation.scenario_file import read_scenario
 from statemachines.simulation.simulator import Simulation, take_step
@@ -49,7 +49,7 @@ states:
 
 def recording(*lines: Mapping[str, Any]) -> list[EventLine]:
     problems: list[object] = []
-    events = list(recorded([json.dumps(line) for line in lines], "<recording>", problems.append))
+    events = list(recorded_events([json.dumps(line) for line in lines], "<recording>", problems.append))
     assert problems == []
     return events
 

@@ -58,7 +58,7 @@ def _texts(old: Steps, new: Steps) -> tuple[set[str], bool]:
     compared: set[str] = set()
     ordered = False
     for steps in (old, new):
-        for expression in steps.layout._expressions():
+        for expression in steps.layout.expressions():
             for node in ast.walk(expression.tree):
                 if isinstance(node, ast.Constant) and isinstance(node.value, str):
                     compared.add(node.value)

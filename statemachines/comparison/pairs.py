@@ -16,6 +16,7 @@ from collections.abc import Mapping, Sequence, Set
 
 from attrs import frozen
 
+from bus.causality import MAX_CAUSATION_DEPTH
 from statemachines.comparison.watching import Sight, Sights, WatchedMoves, looks_of
 from statemachines.connections.carrying import Carrier
 from statemachines.exploration.clocks import Timers
@@ -23,9 +24,6 @@ from statemachines.exploration.labels import Label
 from statemachines.exploration.moves import Clock, Moves
 from statemachines.exploration.packing import Part, TooMany
 from statemachines.table.record import Record
-
-MAX_CAUSES = 1_000
-"""So much may follow at once from one event; a chain of causes longer than that is cut on a bus too."""
 
 LONG = 50
 """From so many on it is looked for a circle in what follows."""
@@ -242,7 +240,7 @@ class Pairs:
 
     def _settled(self, case: int, old: list[Sight], new: list[Sight], *, fires: bool = False) -> Move:
         """The pair when all has happened that does so by itself and at once; ``fires``: from the next timer on."""
-        for _ in range(MAX_CAUSES):
+        for _ in range(MAX_CAUSATION_DEPTH):
             clock = self._clock(case)
             if clock is None or not (clock.due_now or fires):
                 break
@@ -264,7 +262,7 @@ class Pairs:
         heard, seen = side.cases.heard.mask, side.seen.mask
         been: dict[int, int] = {}
         trail: list[int] = []
-        for number in range(MAX_CAUSES):
+        for number in range(MAX_CAUSATION_DEPTH):
             sights += side.sights(case)
             case &= ~seen
             if not case & heard:
@@ -272,7 +270,7 @@ class Pairs:
             if number >= LONG:
                 before = been.setdefault(case, number)
                 if before < number:  # round and round: where it stands after so many is known without going there
-                    case = trail[before - LONG + (MAX_CAUSES - number) % (number - before)]
+                    case = trail[before - LONG + (MAX_CAUSATION_DEPTH - number) % (number - before)]
                     return case & ~heard
                 trail.append(case)
             _, case = side.come_back(case)

@@ -14,11 +14,12 @@ own, the shortest from the start, so that all is covered; but there may be some 
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from itertools import pairwise
 
 from attrs import define, field, frozen
 
+from statemachines.exploration.moves import Chart
 from statemachines.exploration.result import Covering
 from statemachines.exploration.search import Graph
 from statemachines.exploration.stories import label_between, tell_moves
@@ -51,7 +52,7 @@ class Reached:
         self._then: dict[int, set[int]] = {}
         graph.world.moves.watch = self._watch
 
-    def _watch(self, made: list[Step]) -> None:
+    def _watch(self, made: Sequence[Step], _chart: Chart | None, _bits: int) -> None:
         event_class = self.coverage.event_class(made[0])
         for step in made:
             before, after = () if step.before is None else step.before.situation.states, step.after.situation.states

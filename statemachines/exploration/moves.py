@@ -79,6 +79,9 @@ class Chart:
     older: dict[int, Moved | None] = field(factory=dict)
 
 
+Watch = Callable[[Sequence[Step], Chart | None, int], None]
+"""Is told of the steps behind a row of a chart, by the bits that it reads; with no chart, of the registration's."""
+
 Learnt = tuple[int, int, Chart]
 """One way in which events change facts: one such event's label, the bits that changed, and the chart's part."""
 
@@ -145,7 +148,7 @@ class Moves:
         """Whether what becomes of deferred events is kept apart, or in the rows of the charts."""
         self.where_mask = self.dead.where_mask
         self.deferred_mask = cases.deferred_mask
-        self.watch: Callable[[list[Step]], None] | None = None
+        self.watch: Watch | None = None
         """Sees the steps of each move that is not yet known: whatever a move can do, it sees at the first that does."""
         self._groups: dict[int, tuple[Group, ...]] = {}
         self._charts: dict[tuple[int, int, int | None], Chart] = {}
@@ -174,7 +177,7 @@ class Moves:
         """The case with a connection of this definition in it."""
         made = self.making.registered()
         if self.watch is not None:
-            self.watch(list(made.steps))
+            self.watch(made.steps, None, 0)
         after, change = self._result(made, case)
         return self.without_dead(self.change_timers(case | after, change))
 
@@ -370,17 +373,13 @@ class Moves:
         moved = (made.took, (after ^ middle) & chart.mask, change, reads, written, then)
         return moved if then is not None else self._moved.setdefault(moved, moved)
 
-    def note(self, chart: Chart, bits: int, made: Sequence[Step]) -> None:
-        """Told of the steps behind each row of a chart, once; for whoever wants to know more of them than a search."""
-
     def _whole(self, chart: Chart, case: int, middle: int, label: int) -> Moved | None:
         """A move together with what becomes of deferred events, which its row reads then."""
         made = self._with_deferred(self.cases.record(case), label)
         if made is None:
             return None
-        self.note(chart, middle & chart.mask, made.steps)
         if self.watch is not None:
-            self.watch(list(made.steps))
+            self.watch(made.steps, chart, middle & chart.mask)
         after, change = self._result(made, middle)
         if (after ^ middle) & self.cases.everything & ~chart.mask:
             raise AssertionError("a step changed more than it can read")  # a mistake in `regions` or `reading`

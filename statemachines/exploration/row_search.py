@@ -7,6 +7,7 @@ from typing import Any
 
 from attrs import Factory, define
 
+from bus.causality import MAX_CAUSATION_DEPTH
 from bus.event import Event
 from statemachines.errors import StepNeverSettles
 from statemachines.exploration.events import Symbol
@@ -17,8 +18,6 @@ from statemachines.exploration.reading import Reads
 from statemachines.exploration.rows import Mark
 from statemachines.table.record import Record, Timer
 from statemachines.table.step import Step
-
-MAX_SETTLING = 1_000
 
 
 class MarkMaking(Making):
@@ -39,12 +38,14 @@ class NotingMoves(Moves):
     making_class = MarkMaking
     noted: dict[tuple[Chart, int], Sequence[Step]]
 
-    def note(self, chart: Chart, bits: int, made: Sequence[Step]) -> None:
-        self.noted.setdefault((chart, bits), made)
-
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
         self.noted = {}
+        self.watch = self._note
+
+    def _note(self, made: Sequence[Step], chart: Chart | None, bits: int) -> None:
+        if chart is not None:
+            self.noted.setdefault((chart, bits), made)
 
     def _facts_mask(self, label: int, case: int) -> tuple[int, bool]:
         symbol = self.labels[label].symbol
@@ -67,7 +68,7 @@ class NotingMoves(Moves):
     def timeless(self, case: int) -> int:
         """The case without its timers, after all that comes back at once."""
         case &= ~self.timers_mask
-        for _ in range(MAX_SETTLING):
+        for _ in range(MAX_CAUSATION_DEPTH):
             if not case & self.cases.heard.mask:
                 break
             case = self.come_back(case)[1] & ~self.timers_mask

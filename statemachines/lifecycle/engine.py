@@ -170,9 +170,7 @@ class Engine:
         try:
             if (self._outboxes or event.type in NOT_ADDRESSED) and self._is_own_news(event):
                 return (connection_id or "") in self._outboxes
-            at, now = self._time(), self._monotonic()
-            if self._next_known <= now:
-                self._fire_due(at, now)
+            at, now = self.times()
             reactions = self.connections.receive(event, at=at, now=now)
             self.react(reactions, event)
             if connection_id is None and reactions and reactions[0].connection_id in self._outboxes:

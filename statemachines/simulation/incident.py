@@ -120,7 +120,7 @@ class Incident:
         return evolve(self, inputs=tuple(evolve(one, action=_renamed(one.action, name)) for one in self.inputs))
 
 
-def recorded(connections: Connections, events: Sequence[EventLine]) -> Incident:
+def recorded_incident(connections: Connections, events: Sequence[EventLine]) -> Incident:
     """The recording as it is, as ``phasebus simulate --events`` would run it."""
     actions: list[tuple[float, Register | Publish]] = [
         (0.0, Register(connection_id)) for connection_id in registered_at_start(connections, events)

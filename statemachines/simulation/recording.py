@@ -30,7 +30,7 @@ def run_events(
     are kept, and those after it are run as they are read. Lines that are no events go to ``refused``.
     """
     connections = simulation.connections
-    read = recorded(lines, path, refused)
+    read = recorded_events(lines, path, refused)
     first: list[EventLine] = []
     for line in read:
         first.append(line)
@@ -50,7 +50,7 @@ def run_events(
     return simulation.summary
 
 
-def recorded(lines: Iterable[str | bytes], path: str, refused: Callable[[Problem], None]) -> Iterator[EventLine]:
+def recorded_events(lines: Iterable[str | bytes], path: str, refused: Callable[[Problem], None]) -> Iterator[EventLine]:
     """The events of a recording, as they are read. Lines that are no events go to ``refused``."""
     for read in read_event_lines(lines, path):
         if isinstance(read, EventLine):

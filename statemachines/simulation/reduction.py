@@ -23,7 +23,7 @@ from statemachines.connections.consequences import PHASE_CHANGED
 from statemachines.connections.trace import Entry
 from statemachines.language.definition import Definition
 from statemachines.simulation.event_lines import EventLine
-from statemachines.simulation.incident import NAMELESS, Incident, recorded
+from statemachines.simulation.incident import NAMELESS, Incident, recorded_incident
 from statemachines.simulation.minimizing import minimal
 from statemachines.simulation.scenario import Expect, Register, Registration, Scenario, ScenarioStep
 from statemachines.simulation.scenario_writing import scenario_text, seconds_text, seconds_until
@@ -123,7 +123,7 @@ def reduce_recording(
 
     :raises NeverTrue: it does not in the recording
     """
-    whole = recorded(Simulation(definition, steps=until.steps).connections, events)
+    whole = recorded_incident(Simulation(definition, steps=until.steps).connections, events)
     search = _Search(definition, until, progress, whole)
     search.begin()
     finished = True

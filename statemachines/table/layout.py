@@ -80,7 +80,7 @@ class Layout:
         self.remembered: tuple[str, ...] = tuple(definition.remember)
         self.visited: tuple[int, ...] = tuple(
             sorted(
-                {self.index[name] for expression in self._expressions() for name, _ in expression.visits}
+                {self.index[name] for expression in self.expressions() for name, _ in expression.visits}
                 | {number for number, state in enumerate(self.states) if any(a.backoff > 1 for a in state.after)}
             )
         )
@@ -197,7 +197,8 @@ class Layout:
         for remembered in (*self.definition.remember.values(), *self.definition.keys.values()):
             yield from remembered.on
 
-    def _expressions(self) -> Iterator[Expression]:
+    def expressions(self) -> Iterator[Expression]:
+        """Every expression of the definition: guards, conditions, values, payloads, properties."""
         for transition in self._transitions():
             yield from (guard for guard in (transition.cond, transition.unless) if guard is not None)
         for trigger in self._triggers():
