@@ -168,16 +168,23 @@ def show(definition: str, form: str, highlight: str | None, scenario: str | None
         with click.open_file(output or "-", "w", encoding="utf-8") as file:
             _console(file=file).print(render_tree(loaded, lit))
         return 0
+    if form == "html":
+        return _write_drawing(form, output, lambda: _page(definition, loaded, lit, scenario))
+    return _write_drawing(form, output, lambda: _drawing(loaded, form, lit))
+
+
+def _write_drawing(form: str, output: str | None, draw: Callable[[], bytes]) -> int:
+    """Write a drawing, made before the file is opened: one that fails must leave it as it was."""
     if form == "png" and output is None and sys.stdout.isatty():
         raise click.UsageError("A PNG is nothing for a terminal: name a file with -o.")
-    drawn = _page(definition, loaded, lit, scenario) if form == "html" else _drawing(loaded, form, lit)
+    drawn = draw()
     with click.open_file(output or "-", "wb") as target:
         target.write(drawn)
     return 0
 
 
 def _drawing(definition: Definition, form: str, highlight: Highlight | None) -> bytes:
-    """The drawing as the bytes of a whole file, made before that is opened: one that fails must leave it as it was."""
+    """The drawing as the bytes of a whole file."""
     match form:
         case "mermaid":
             from statemachines.rendering.mermaid import render_mermaid
@@ -597,7 +604,7 @@ def diff(
     if form != "tree":
         if as_json or strict or connections is not None or scenarios is not None:
             raise click.UsageError(f"--format {form} only draws: it goes with none of --json, --connections, ….")
-        return _draw_both(before, after, form, output)
+        return _write_drawing(form, output, lambda: _drawing_of_both(before, after, form))
     from statemachines.comparison import compare, read_living
     from statemachines.exploration import Bounds
     from statemachines.rendering.comparison import ComparisonReport, comparison_data
@@ -624,24 +631,15 @@ def diff(
     return 1 if kept or verdicts["gone"] or (strict and (verdicts["changed"] or verdicts["undecided"])) else 0
 
 
-def _draw_both(before: Definition, after: Definition, form: str, output: str | None) -> int:
+def _drawing_of_both(before: Definition, after: Definition, form: str) -> bytes:
     from statemachines.comparison import changes
     from statemachines.rendering.changes import marked
     from statemachines.rendering.dot import render_dot
+    from statemachines.rendering.pictures import draw
 
-    if form == "png" and output is None and sys.stdout.isatty():
-        raise click.UsageError("A PNG is nothing for a terminal: name a file with -o.")
     both, marks = marked(before, after, tuple(changes(before, after)))
     drawn = render_dot(both, marks=marks)
-    if form != "dot":
-        from statemachines.rendering.pictures import draw
-
-        picture = draw(drawn, "svg" if form == "svg" else "png")
-    else:
-        picture = drawn.encode()
-    with click.open_file(output or "-", "wb") as target:
-        target.write(picture)
-    return 0
+    return drawn.encode() if form == "dot" else draw(drawn, "svg" if form == "svg" else "png")
 
 
 @cli.command(short_help="Run scenarios as tests.")

@@ -27,6 +27,7 @@ from statemachines.connections.reaction import Reaction
 from statemachines.language.definition import Definition
 from statemachines.table.layout import Layout
 from statemachines.table.step import dependency_status
+from tests import plain_charts
 from tests.statechart_reference import CUT, Reference, Seen
 from tests.statechart_strategies import EVENTS, Happening, definitions, happenings, registrations
 
@@ -193,56 +194,10 @@ def test_the_random_charts_reached_the_whole_language() -> None:
     assert {kind for kind in REACHED if not SEEN[kind]} == set()
 
 
-RICH = """
-name: rich
-timeouts: {patience: 3s}
-dependencies:
-  a: {ready_on: [x.one, z.one], lost_on: y.one}
-  b: {ready_on: x.two, failed_on: y.deep.one}
-  c: y.*
-remember: {kept: {on: x.two, value: data.n}}
-states:
-  off:
-    initial: true
-    exit: [act_1]
-    transitions:
-      - {event: x.one, target: was_on_deep, on: [act_2]}
-      - {event: x.two, target: was_on}
-      - {event: z.one, target: was_playing, on: [act_3]}
-  on:
-    parallel: true
-    history:
-      was_on: {transitions: [{target: on_air}]}
-      was_on_deep: {type: deep, transitions: [{target: playing}]}
-    enter: [act_4]
-    transitions:
-      - {event: y.deep.one, target: off, on: [act_5]}
-      - {event: done.state.on, target: off, on: [act_6]}
-    after: {5s: {cond: a, target: off}}
-    states:
-      playing:
-        history: {was_playing: {type: deep, transitions: [{target: fast}]}}
-        transitions: [{event: "x.*", cond: data.n > 2, target: was_playing, on: [act_7]}]
-        states:
-          slow:
-            initial: true
-            exit: [act_8]
-            transitions: [{event: y.one, target: fast}, {event: z.one, target: stopped}]
-          fast:
-            enter: [act_9]
-            transitions: [{event: y.one, target: faster}, {cond: "b and In('off_air')", target: slow}]
-            states:
-              little: {initial: true, transitions: [{event: x.two, target: much}]}
-              much: {after: {patience: little}, transitions: [{event: z.one, target: stopped}]}
-          faster: {transitions: [{event: y.one, target: slow}], after: {5s: {target: fast, backoff: 2, max: 30s}}}
-          stopped: {final: true, enter: [act_10]}
-      air:
-        states:
-          on_air: {initial: true, transitions: [{event: x.one, target: off_air, on: [act_11]}]}
-          off_air:
-            transitions: [{event: x.two, target: on_air}, {event: z.one, cond: visits.off_air >= 2, target: gone}]
-          gone: {final: true}
-"""
+PATIENT = plain_charts.RICH.replace("\ndependencies:", "\ntimeouts: {patience: 3s}\ndependencies:").replace(
+    "much: {after: {5s: little}", "much: {after: {patience: little}"
+)
+"""The rich chart with a time-out that a registration may override."""
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
@@ -250,7 +205,7 @@ states:
 def test_regions_histories_and_their_ends_go_as_in_python_statemachine(
     registration: Registration, happened: list[Happening]
 ) -> None:
-    run(evolve(parse_definition(RICH), retain=0.0), registration, happened)
+    run(evolve(parse_definition(PATIENT), retain=0.0), registration, happened)
 
 
 def test_visits_that_only_a_property_asks_for_are_counted() -> None:

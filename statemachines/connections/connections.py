@@ -225,18 +225,17 @@ class Connections:
 
     def earliest(self) -> float | None:
         """When something may be due, at the earliest: what is cancelled meanwhile counts."""
-        timer = self._timers.earliest()
+        return self._or_early(self._timers.earliest())
+
+    def next_deadline(self) -> float | None:
+        """When :meth:`fire_next` will have something to do."""
+        return self._or_early(self._timers.next_deadline())
+
+    def _or_early(self, timer: float | None) -> float | None:
         if not self.early.held:
             return timer
         early = self.early.next_deadline()
         return early if timer is None or (early is not None and early < timer) else timer
-
-    def next_deadline(self) -> float | None:
-        """When :meth:`fire_next` will have something to do."""
-        timer, early = self._timers.next_deadline(), self.early.next_deadline()
-        if timer is None or early is None:
-            return early if timer is None else timer
-        return min(timer, early)
 
     def fire_next(self, *, at: float, now: float) -> list[Reaction] | None:
         """Do the one thing that is due next: a timer, an early event's end, a connection to forget. None if nothing."""
