@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import doctest
+import pkgutil
 import re
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 
 import pytest
 
+import bus
+import statemachines
 from statemachines import parse_definition
 from statemachines.language import check_definition
 
@@ -28,6 +33,11 @@ def blocks(language: str) -> list[tuple[str, str]]:
 
 
 PROGRAMS = [(place, code) for place, code in blocks("python") if "anyio.run(" in code]
+MODULES = [
+    found.name
+    for package in (bus, statemachines)
+    for found in pkgutil.walk_packages(package.__path__, f"{package.__name__}.")
+]
 DEFINITIONS = [
     (place, text) for place, text in blocks("yaml") if "\nstates:" in text and text.startswith(("name:", "extends:"))
 ]
@@ -76,3 +86,9 @@ def test_links_lead_somewhere(page: Path) -> None:
 def test_tests_that_a_page_names_exist(page: Path) -> None:
     named = re.findall(r"`(?:tests/)?(test_\w+\.py)", page.read_text(encoding="utf-8"))
     assert [name for name in named if not (ROOT / "tests" / name).exists()] == []
+
+
+def test_examples_in_docstrings_hold() -> None:
+    results = [doctest.testmod(import_module(name)) for name in MODULES]
+    assert sum(result.failed for result in results) == 0
+    assert sum(result.attempted for result in results) > 50

@@ -14,7 +14,8 @@ from statemachines.language.expressions import Expression
 def plain(part: Any) -> Any:
     """A part as plain values that are equal if the parts say the same.
 
-    >>> plain(parse_expression("a  and (b)")) == plain(parse_expression("a and b"))    # doctest: +SKIP
+    >>> from statemachines.language.expressions import parse_expression
+    >>> plain(parse_expression("a  and (b)")) == plain(parse_expression("a and b"))
     True
     """
     match part:

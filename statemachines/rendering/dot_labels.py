@@ -20,10 +20,10 @@ _LONGEST = 60
 
 
 def quoted(text: str) -> str:
-    """A DOT string; Graphviz reads escapes such as ``\\N`` in some of them, so each backslash is doubled.
+    r"""A DOT string; Graphviz reads escapes such as ``\N`` in some of them, so each backslash is doubled.
 
-    >>> print(quoted('say "no" \\\\N'))
-    "say \\"no\\" \\\\\\\\N"
+    >>> print(quoted('say "no" \\N'))
+    "say \"no\" \\N"
     """
     clean = UNICODE.clean(text).replace("\\", "\\\\").replace('"', '\\"')
     return f'"{clean}"'
