@@ -40,7 +40,7 @@ tests/node/node_modules: .venv/dev tests/node/package.json tests/node/package-lo
 	@touch $@
 
 test: .venv/dev tests/node/node_modules  ## every test, on asyncio and trio
-	$(BIN)/python -m pytest -n auto --dist loadfile
+	$(BIN)/python -m pytest -n auto --dist worksteal
 
 check: .venv/dev  ## types, style, and the shipped definitions
 	$(BIN)/ruff check .

@@ -91,12 +91,12 @@ def reports(scale: Scale) -> list[Report]:
     found = []
     for walk in (whatsapp_call(), tree()):
         check(walk)
-        peers = (Side("python-statemachine send", _sends(walk, scale(2_000, 300))),)
+        peers = (Side("python-statemachine send", _sends(walk, scale(2_000, 60))),)
         for name, meaning, turn in (
             ("StepTable.step", "one warm look-up: the guards are asked, the outcome is there", _lookups),
             ("Steps.event", "one whole warm step: facts, guards, outcome, timers, the new record", _steps),
         ):
-            ours = Side(name, turn(walk, scale(20_000, 600)))
+            ours = Side(name, turn(walk, scale(20_000, 120)))
             comparison = Comparison(f"table_step: {name}, {walk.name}", meaning, "seconds", ours, peers)
             found.append(measure(comparison, scale(9, 2)))
     return found

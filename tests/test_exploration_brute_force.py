@@ -42,13 +42,13 @@ def circles_are_cut_early(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(exploration_reference, "EVENTS", EVERY_EVENT)
 
 
-@examples(10, 500)
+@examples(5, 500)
 @given(timed_definitions())
 def test_the_same_is_reached_as_by_driving_the_library_through_everything(definition: Definition) -> None:
     compare(definition, Plain(definition), cases=40, spots=80)
 
 
-@examples(12, 500)
+@examples(6, 500)
 @given(timed_definitions())
 def test_the_same_is_reached_as_by_driving_the_table_through_everything(definition: Definition) -> None:
     compare(definition, PlainTable(definition), cases=400, spots=1_500)
@@ -70,7 +70,7 @@ def compare(definition: Definition, plain: Plain, *, cases: int, spots: int) -> 
     assert {place(world, case) for case in graph} == theirs
 
 
-@examples(10, 300)
+@examples(6, 300)
 @given(timed_definitions())
 def test_every_way_replays_in_the_simulation(definition: Definition) -> None:
     world, graph = explored(definition, 150)

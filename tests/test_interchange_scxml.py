@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import pytest
@@ -117,15 +118,18 @@ SHIPPED = shipped_definitions()
 
 @pytest.mark.parametrize("name", SHIPPED)
 @settings(
-    max_examples=40,
+    max_examples=12,
     deadline=None,
     suppress_health_check=list(HealthCheck),
     phases=PHASES,
 )
 @given(st.data())
 def test_shipped_definitions_go_the_same_way(name: str, data: st.DataObject) -> None:
-    definition = load_definition(name)
+    definition = shipped(name)
     go_the_same_way(definition, render_scxml(definition), data.draw(steps_of(definition)))
+
+
+shipped = cache(load_definition)
 
 
 def steps_of(definition: Definition) -> st.SearchStrategy[list[tuple[str, Any, int]]]:
@@ -135,7 +139,9 @@ def steps_of(definition: Definition) -> st.SearchStrategy[list[tuple[str, Any, i
         names |= {t.event for t in (*dependency.ready_on, *dependency.lost_on, *dependency.failed_on)}
     names = {name.replace("*", "something_else") for name in names if not name.startswith("done.state.")}
     events = st.tuples(st.just("event"), st.sampled_from(sorted(names)), st.integers(0, 3))
-    return st.lists(st.one_of(events, events, events, st.tuples(st.just("timer"), st.integers(0, 3), st.just(0))))
+    return st.lists(
+        st.one_of(events, events, events, st.tuples(st.just("timer"), st.integers(0, 3), st.just(0))), min_size=15
+    )
 
 
 def test_a_hook_and_an_event_are_told_apart() -> None:

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 from collections.abc import Iterator
+from functools import cache
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -67,7 +68,7 @@ def node() -> Iterator[Node]:
 
 
 class Job:
-    """A chart with what is to happen to it, and what the table says of each step."""
+    """A chart, and the last that was planned to happen to it, with what the table says of each step."""
 
     def __init__(self, definition: Definition) -> None:
         self.steps = Steps(definition)
@@ -87,12 +88,12 @@ class Job:
             for text, guard in self.guards.items()
             for bits in product((True, False), repeat=len(self.states[text]))
         }
-        self.expected: list[Step] = []
-        self.answers: list[dict[str, bool]] = []
-        self.events: list[str] = []
 
     def plan(self, actions: list[tuple[str, Any, int]]) -> bool:
         """Run the table; whether it can be run elsewhere: what never settles there does not here either."""
+        self.expected: list[Step] = []
+        self.answers: list[dict[str, bool]] = []
+        self.events: list[str] = []
         layout = self.steps.layout
         identity = Identity("c", None, None, None, {}, 0.0)
         created = Event("connection.created", "c")
@@ -213,22 +214,30 @@ def test_random_charts_go_the_same_way(node: Node, definition: Definition, actio
         job.check(node, ordered=not has_regions(definition))
 
 
+RICH_JOB = Job(comparable(parse_definition(RICH)))
+
+
 @settings(max_examples=50, deadline=None, suppress_health_check=list(HealthCheck))
 @given(actions=st.lists(actions_of, min_size=5, max_size=60))
 def test_regions_histories_and_ends_go_the_same_way(node: Node, actions: list[tuple[str, Any, int]]) -> None:
-    job = Job(comparable(parse_definition(RICH)))
-    assert job.plan(actions)
-    job.check(node, ordered=False)
+    assert RICH_JOB.plan(actions)
+    RICH_JOB.check(node, ordered=False)
 
 
 @pytest.mark.parametrize("name", shipped_definitions())
 @settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_shipped_definitions_go_the_same_way(node: Node, name: str, data: st.DataObject) -> None:
-    definition = load_definition(name)
-    job = Job(definition)
+    job = shipped_job(name)
+    definition = job.steps.layout.definition
     assert job.plan(data.draw(steps_of(definition)))
     job.check(node, ordered=not has_regions(definition))
+
+
+@cache
+def shipped_job(name: str) -> Job:
+    """Made once for all examples: compiling what a large definition asks takes longer than running it."""
+    return Job(load_definition(name))
 
 
 REGIONS = """

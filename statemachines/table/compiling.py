@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Callable, Mapping
-from copy import deepcopy
 from typing import Any
 
 from bus.event import Event, payload_field
@@ -118,7 +117,7 @@ class Compiler:
 
     def _rebuild(self, expression: Expression, inside: Mapping[str, bool] | None) -> tuple[ast.expr, bool]:
         rebuilder = _Rebuilder(self.layout, self._remembered, self._visited, inside)
-        return rebuilder.visit(deepcopy(expression.tree)), rebuilder.reads
+        return rebuilder.visit(expression.tree), rebuilder.reads
 
     def _function(self, result: ast.expr, otherwise: ast.expr) -> Callable[[Any, Any], Any]:
         module = ast.parse(
@@ -141,8 +140,11 @@ class Compiler:
         return compiled
 
 
-class _Rebuilder(ast.NodeTransformer):
-    """Replaces every name by a read of the record or the event. Sees only nodes that the allow-list let through."""
+class _Rebuilder(ast.NodeVisitor):
+    """A new tree, in which every name is a read of the record or the event.
+
+    Sees only nodes that the allow-list let through, and changes none of them: an expression is compiled many times.
+    """
 
     def __init__(
         self,
@@ -156,6 +158,15 @@ class _Rebuilder(ast.NodeTransformer):
         self.visited = visited
         self.inside = inside
         self.reads = False
+
+    def generic_visit(self, node: ast.AST) -> ast.AST:
+        """The node with its parts made anew."""
+        return type(node)(**{name: self._anew(value) for name, value in ast.iter_fields(node)})
+
+    def _anew(self, value: Any) -> Any:
+        if isinstance(value, list):
+            return [self._anew(one) for one in value]
+        return self.visit(value) if isinstance(value, ast.AST) else value
 
     def visit_Constant(self, node: ast.Constant) -> ast.expr:
         return ast.Constant(node.value)
