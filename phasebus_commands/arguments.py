@@ -9,7 +9,6 @@ import click
 if TYPE_CHECKING:
     from statemachines import Definition
     from statemachines.exploration import Bounds
-    from statemachines.language.traffic import Traffic
 
 INPUT = click.Path(exists=True, dir_okay=False, allow_dash=True)
 OUTPUT = click.Path(dir_okay=False, writable=True)
@@ -35,13 +34,6 @@ def load(definition: str) -> Definition:
     return load_definition(definition)
 
 
-def load_traffic_of(called: str, definition: Definition, name_or_path: str) -> Traffic:
-    """The traffic of a path, or of a name that ships with the definition ``called`` so."""
-    from statemachines.language.traffic import find_traffic, load_traffic
-
-    return load_traffic(find_traffic(called, name_or_path), definition)
-
-
 def duration(option: str, text: str) -> float:
     """The seconds that an option means; wrong usage if it is no duration."""
     from statemachines.language import DurationError, parse_duration
@@ -59,6 +51,6 @@ def bounds(cases: int, longest: str) -> Bounds:
     return Bounds(cases, duration("--time", longest))
 
 
-def shown(path: str) -> str:
+def input_name(path: str) -> str:
     """What an input is called in messages."""
     return "<stdin>" if path == "-" else path

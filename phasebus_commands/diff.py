@@ -15,8 +15,8 @@ from phasebus_commands.arguments import (
     OUTPUT_HELP,
     bounds,
     cases_option,
+    input_name,
     load,
-    shown,
     time_option,
 )
 from phasebus_commands.files import write_drawing, write_scenarios
@@ -108,7 +108,7 @@ def _read_living(connections: str, definition: Definition) -> list[Living]:
     from statemachines.table.layout import Layout
 
     with click.open_file(connections, "rb") as lines:
-        return read_living(lines, shown(connections), Layout(definition))
+        return read_living(lines, input_name(connections), Layout(definition))
 
 
 def _report(found: Comparison, before: Definition, after: Definition, output: str | None, as_json: bool) -> None:

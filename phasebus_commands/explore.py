@@ -14,7 +14,6 @@ from phasebus_commands.arguments import (
     bounds,
     cases_option,
     load,
-    load_traffic_of,
     time_option,
 )
 from phasebus_commands.files import write_scenarios
@@ -23,6 +22,7 @@ from phasebus_commands.terminal import make_console, search_progress
 if TYPE_CHECKING:
     from statemachines import Definition
     from statemachines.exploration import Exploration
+    from statemachines.language.traffic import Traffic
 
 
 @click.command(short_help="Try every order of events, and judge the properties.")
@@ -61,7 +61,7 @@ def explore(
     if len(loaded) > 1 and scenarios is not None:
         raise click.UsageError("--scenarios goes with one DEFINITION: a scenario plays one.")
     limits = bounds(cases, longest)
-    sent = None if traffic is None else load_traffic_of(definitions[0], loaded[0], traffic)
+    sent = None if traffic is None else _load_traffic(traffic, definitions[0], loaded[0])
     with search_progress("exploring") as progress:
         if scenarios is None:
             found = exploration.explore_together(loaded, limits, progress, sent)
@@ -73,6 +73,12 @@ def explore(
     else:
         _report(found, loaded, written)
     return 1 if found.failed or kept else 0
+
+
+def _load_traffic(name_or_path: str, called: str, definition: Definition) -> Traffic:
+    from statemachines.language.traffic import find_traffic, load_traffic
+
+    return load_traffic(find_traffic(called, name_or_path), definition)
 
 
 def _write_found(definition: Definition, called: str, found: Exploration, folder: str) -> tuple[dict[str, Any], bool]:

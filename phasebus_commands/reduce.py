@@ -15,8 +15,8 @@ from phasebus_commands.arguments import (
     TIME_HELP,
     definition_argument,
     duration,
+    input_name,
     load,
-    shown,
 )
 from phasebus_commands.problems import Problems
 from phasebus_commands.terminal import nothing, progress
@@ -54,7 +54,7 @@ def reduce(definition: str, events: str, until: str, output: str | None, longest
     asked = _asked(until, loaded)
     seconds = duration("--time", longest)
     with click.open_file(events, "rb") as lines:
-        recording = list(recorded_events(lines, shown(events), problems.add))
+        recording = list(recorded_events(lines, input_name(events), problems.add))
     problems.tell()
     with progress("reducing") as status:
         reduced = reduce_recording(loaded, recording, asked, status or nothing, seconds)

@@ -31,8 +31,9 @@ def run(definition: str, events: str, timeline: bool, stats: bool, paced: bool, 
     phasebus run whatsapp_call --events call.jsonl --timeline --paced
     my_gateway | phasebus run my_call.yaml --stats > out.jsonl
     """
-    from phasebus_commands.run_live import Shown, run_live
+    from phasebus_commands.run_live import LiveRun
 
     loaded = load(definition)
     linger_s = duration("--linger", linger)
-    return run_live(loaded, events, Shown(timeline, stats, payloads), paced=paced, linger_s=linger_s)
+    live = LiveRun(timeline=timeline, statistics=stats, payloads=payloads)
+    return live.run(loaded, events, paced=paced, linger_s=linger_s)

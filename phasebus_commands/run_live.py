@@ -11,10 +11,9 @@ from typing import TYPE_CHECKING
 
 import anyio
 import click
-from attrs import frozen
 
 from bus import Event, EventBus, event_to_json
-from phasebus_commands.arguments import shown
+from phasebus_commands.arguments import input_name
 from phasebus_commands.event_input import read_inputs
 from phasebus_commands.problems import Problems
 from phasebus_commands.terminal import make_console, make_timeline, nothing
@@ -28,76 +27,83 @@ _COUNTED = ("processed", "ignored", "early", "expired", "unknown", "foreign", "f
 """What a lifecycle did with events, by the words of its statistics."""
 
 
-@frozen
-class Shown:
-    """What is shown beside, or instead of, JSON lines."""
+class LiveRun:
+    """One run of a definition: what it shows, where it tells of problems, and how it ends."""
 
-    timeline: bool
-    statistics: bool
-    payloads: bool
+    def __init__(self, *, timeline: bool, statistics: bool, payloads: bool) -> None:
+        self._problems = Problems()
+        self._lifecycle: ConnectionLifecycle | None = None
+        self._table: LiveStatistics | None = None
+        self._above: LiveStatistics | None = None
+        if statistics:
+            self._table, self._above = _live_statistics()
+        self._timeline = None
+        if timeline:
+            console = self._above.above if self._above else None
+            self._timeline = make_timeline(False, payloads, self._awaited, console)
 
+    def run(self, definition: Definition, events: str, *, paced: bool, linger_s: float) -> int:
+        """Run to the end of the events; returns the exit status."""
+        sidecar = self._sidecar(definition, paced, linger_s)
+        with self._table or nullcontext():
+            finished = anyio.run(self._until_signalled, sidecar, events)
+            if self._timeline is not None:
+                self._timeline.close(None)
+        if not finished:
+            return 130
+        return 1 if self._problems.failed else 0
 
-def run_live(definition: Definition, events: str, wanted: Shown, *, paced: bool, linger_s: float) -> int:
-    """Run to the end of the events; returns the exit status."""
-    problems, lives = Problems(), list[ConnectionLifecycle]()
-    table, above = _live_statistics() if wanted.statistics else (None, None)
-    timeline = None
-    if wanted.timeline:
-        console = above.above if above else None
-        timeline = make_timeline(False, wanted.payloads, lambda found: _awaited(lives[0], found), console)
+    def _sidecar(self, definition: Definition, paced: bool, linger_s: float) -> Sidecar:
+        table, timeline = self._table, self._timeline
+        return Sidecar(
+            definition,
+            published=nothing if timeline else _event_writer(self._above.say if self._above else click.echo),
+            entry=timeline.add if timeline else nothing,
+            refused=self._refuse,
+            settled=timeline.flush if timeline else None,
+            started=self._started,
+            ending=table.finish if table else lambda: None,
+            paced=paced,
+            linger_s=linger_s,
+        )
 
-    def refuse(problem: Problem) -> None:
-        problems.add(problem)
-        if table is None:
+    async def _until_signalled(self, sidecar: Sidecar, events: str) -> bool:
+        """Run to the end of the events; an interrupt ends it in order. Returns whether the end was reached."""
+        finished = False
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(_cancel_on_signal, tasks.cancel_scope)
+            if self._table is not None:
+                tasks.start_soon(self._table.keep_up_to_date)
+            with click.open_file(events, "rb") as file:
+                await sidecar.run(read_inputs(file, input_name(events), self._refuse))
+            finished = True
+            tasks.cancel_scope.cancel()
+        return finished
+
+    def _started(self, bus: EventBus, lifecycle: ConnectionLifecycle) -> None:
+        self._lifecycle = lifecycle
+        if self._table is not None:
+            self._table.show(lambda: (bus.stats(), lifecycle.phases(), _counts(lifecycle)))
+
+    def _refuse(self, problem: Problem) -> None:
+        self._problems.add(problem)
+        if self._table is None:
             click.echo(str(problem), err=True)
         else:
-            table.say(str(problem))
+            self._table.say(str(problem))
 
-    def started(bus: EventBus, lifecycle: ConnectionLifecycle) -> None:
-        lives.append(lifecycle)
-        if table is not None:
-            table.show(lambda: (bus.stats(), lifecycle.phases(), _counts(lifecycle)))
-
-    sidecar = Sidecar(
-        definition,
-        published=nothing if timeline else _event_writer(above.say if above else click.echo),
-        entry=timeline.add if timeline else nothing,
-        refused=refuse,
-        settled=timeline.flush if timeline else None,
-        started=started,
-        ending=table.finish if table else lambda: None,
-        paced=paced,
-        linger_s=linger_s,
-    )
-    with table or nullcontext():
-        finished = anyio.run(_until_signalled, sidecar, events, refuse, table)
-        if timeline is not None:
-            timeline.close(None)
-    if not finished:
-        return 130
-    return 1 if problems.failed else 0
+    def _awaited(self, connection_id: str) -> list[str]:
+        assert self._lifecycle is not None
+        try:
+            return self._lifecycle.get_connection_state(connection_id).awaited
+        except UnknownConnection:
+            return []
 
 
-async def _until_signalled(
-    sidecar: Sidecar, events: str, refuse: Callable[[Problem], None], table: LiveStatistics | None
-) -> bool:
-    """Run to the end of the events; an interrupt ends it in order. Returns whether the end was reached."""
-    finished = False
-
-    async def stop_on_signal(scope: anyio.CancelScope) -> None:
-        with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
-            async for _ in signals:
-                scope.cancel()
-
-    async with anyio.create_task_group() as tasks:
-        tasks.start_soon(stop_on_signal, tasks.cancel_scope)
-        if table is not None:
-            tasks.start_soon(table.keep_up_to_date)
-        with click.open_file(events, "rb") as file:
-            await sidecar.run(read_inputs(file, shown(events), refuse))
-        finished = True
-        tasks.cancel_scope.cancel()
-    return finished
+async def _cancel_on_signal(scope: anyio.CancelScope) -> None:
+    with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+        async for _ in signals:
+            scope.cancel()
 
 
 def _live_statistics() -> tuple[LiveStatistics, LiveStatistics | None]:
@@ -112,13 +118,6 @@ def _live_statistics() -> tuple[LiveStatistics, LiveStatistics | None]:
 def _counts(lifecycle: ConnectionLifecycle) -> dict[str, int]:
     stats = lifecycle.stats()
     return {word: getattr(stats, word) for word in _COUNTED}
-
-
-def _awaited(lifecycle: ConnectionLifecycle, connection_id: str) -> list[str]:
-    try:
-        return lifecycle.get_connection_state(connection_id).awaited
-    except UnknownConnection:
-        return []
 
 
 def _event_writer(write: Callable[[str], None]) -> Callable[[Event], None]:

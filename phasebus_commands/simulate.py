@@ -13,8 +13,8 @@ from phasebus_commands.arguments import (
     OUTPUT,
     definition_argument,
     duration,
+    input_name,
     load,
-    shown,
 )
 from phasebus_commands.problems import Problems
 from phasebus_commands.simulate_interactive import play
@@ -120,7 +120,7 @@ def _run(
     else:
         assert events is not None
         with click.open_file(events, "rb") as lines:
-            summary = run_events(simulation, lines, shown(events), problems.add, end)
+            summary = run_events(simulation, lines, input_name(events), problems.add, end)
     timeline.close(summary.to_dict())
     problems.tell()
     return 1 if summary.failed_expectations or problems.failed else 0

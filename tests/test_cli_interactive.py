@@ -15,11 +15,6 @@ from statemachines.simulation.session import PlayedSimulation
 from tests.cli_helpers import Command, Done
 
 
-@pytest.fixture
-def phasebus(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Command:
-    return Command(monkeypatch, capfd)
-
-
 def play(phasebus: Command, *lines: str, definition: object = "traffic_light") -> Done:
     return phasebus("simulate", definition, "--interactive", stdin="".join(f"{line}\n" for line in lines))
 
