@@ -59,6 +59,23 @@ def test_a_definition_with_problems_is_shown_with_all_of_them(phasebus: Command,
 
 
 @pytest.mark.parametrize(
+    "command", [("simulate", "whatsapp_call"), ("run", "whatsapp_call"), ("reduce", "whatsapp_call", "--until", "True")]
+)
+def test_a_warning_about_a_recording_is_told_and_is_no_failure(
+    phasebus: Command, tmp_path: Path, command: tuple[str, ...]
+) -> None:
+    path = tmp_path / "back.jsonl"
+    path.write_text(
+        '{"type": "connection.created", "connection_id": "c1", "at": 5}\n'
+        '{"type": "whatsapp.call_accepted", "connection_id": "c1", "at": 1, "data": {"call_id": "wa_7"}}\n'
+    )
+    done = phasebus(*command, "--events", path)
+    assert done.status == 0
+    assert f"{path}:2:" in done.err
+    assert " warning: time goes back" in done.err
+
+
+@pytest.mark.parametrize(
     "command",
     ["show whatsapp_call", "simulate whatsapp_call happy_call", f"run whatsapp_call --timeline --events {RECORDING}"],
 )
