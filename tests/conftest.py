@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from playwright.sync_api import Browser
 
+    from tests.cli_helpers import Command
     from tests.page_helpers import Pages
 
 pytest.register_assert_rewrite("bus.transports.suite")
@@ -29,6 +30,14 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "test"))
 @pytest.fixture(params=["asyncio", "trio"])
 def anyio_backend(request: pytest.FixtureRequest) -> str:
     return str(request.param)
+
+
+@pytest.fixture
+def phasebus(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Command:
+    """The command, run inside the test."""
+    from tests.cli_helpers import Command
+
+    return Command(monkeypatch, capfd)
 
 
 @pytest.fixture(scope="module")

@@ -8,15 +8,11 @@ from pathlib import Path
 
 import pytest
 
+import cli
 from tests.cli_helpers import Command
 
 RECORDING = Path(__file__).parent.parent / "definitions/whatsapp_call/recordings/webrtc_call.jsonl"
 HEAVY = ("rich", "ruamel", "statemachine", "cattrs", "anyio", "asyncio", "bus", "statemachines")
-
-
-@pytest.fixture
-def phasebus(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Command:
-    return Command(monkeypatch, capfd)
 
 
 def test_help_imports_nothing_heavy() -> None:
@@ -30,7 +26,7 @@ def test_help_imports_nothing_heavy() -> None:
     assert done.stdout.splitlines()[-1].strip() == "loaded"
 
 
-@pytest.mark.parametrize("command", [(), ("validate",), ("show",), ("simulate",), ("diff",), ("run",)])
+@pytest.mark.parametrize("command", [(), *((name,) for name in cli.cli.commands)])
 def test_every_help_has_an_example(phasebus: Command, command: tuple[str, ...]) -> None:
     done = phasebus(*command, "--help")
     assert done.status == 0
@@ -60,6 +56,23 @@ def test_a_definition_with_problems_is_shown_with_all_of_them(phasebus: Command,
     assert done.status == 1
     assert f"{path}:3:60: error:" in done.err
     assert f"{path}:4:7: error:" in done.err
+
+
+@pytest.mark.parametrize(
+    "command", [("simulate", "whatsapp_call"), ("run", "whatsapp_call"), ("reduce", "whatsapp_call", "--until", "True")]
+)
+def test_a_warning_about_a_recording_is_told_and_is_no_failure(
+    phasebus: Command, tmp_path: Path, command: tuple[str, ...]
+) -> None:
+    path = tmp_path / "back.jsonl"
+    path.write_text(
+        '{"type": "connection.created", "connection_id": "c1", "at": 5}\n'
+        '{"type": "whatsapp.call_accepted", "connection_id": "c1", "at": 1, "data": {"call_id": "wa_7"}}\n'
+    )
+    done = phasebus(*command, "--events", path)
+    assert done.status == 0
+    assert f"{path}:2:" in done.err
+    assert " warning: time goes back" in done.err
 
 
 @pytest.mark.parametrize(

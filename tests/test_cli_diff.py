@@ -33,11 +33,6 @@ LOSES = LOSES.replace(", {event: call.held, target: held}", ", {event: call.mute
 
 
 @pytest.fixture
-def phasebus(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Command:
-    return Command(monkeypatch, capfd)
-
-
-@pytest.fixture
 def files(tmp_path: Path) -> dict[str, Path]:
     paths = {}
     for name, text in (("old", OLD), ("changed", CHANGED), ("loses", LOSES), ("same", f"# as it was\n{OLD}")):

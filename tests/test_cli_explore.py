@@ -33,11 +33,6 @@ properties:
 
 
 @pytest.fixture
-def phasebus(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Command:
-    return Command(monkeypatch, capfd)
-
-
-@pytest.fixture
 def call(tmp_path: Path) -> Path:
     path = tmp_path / "call.yaml"
     path.write_text(CALL)

@@ -8,16 +8,11 @@ from pathlib import Path
 
 import pytest
 
-import cli
+from phasebus_commands import simulate_interactive
 from statemachines import load_definition
 from statemachines.simulation.scenario import Publish
 from statemachines.simulation.session import PlayedSimulation
 from tests.cli_helpers import Command, Done
-
-
-@pytest.fixture
-def phasebus(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Command:
-    return Command(monkeypatch, capfd)
 
 
 def play(phasebus: Command, *lines: str, definition: object = "traffic_light") -> Done:
@@ -160,7 +155,7 @@ def test_the_keys_that_end_a_terminal_end_it_cleanly(
         raise key
 
     monkeypatch.setattr("builtins.input", press)
-    monkeypatch.setattr(cli, "_scripted", lambda say: cli._typed())
+    monkeypatch.setattr(simulate_interactive, "scripted_lines", lambda say: simulate_interactive.typed_lines())
     done = play(phasebus)
     assert done.status == status
     assert done.err.strip() == ""

@@ -31,11 +31,6 @@ LINES = [
 
 
 @pytest.fixture
-def phasebus(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Command:
-    return Command(monkeypatch, capfd)
-
-
-@pytest.fixture
 def door(tmp_path: Path) -> Path:
     (tmp_path / "door.yaml").write_text(DOOR)
     (tmp_path / "doors.jsonl").write_text("".join(json.dumps(line) + "\n" for line in LINES))

@@ -22,11 +22,6 @@ CREATED = '{"type": "connection.created", "connection_id": "c1"}'
 ACCEPTED = '{"type": "whatsapp.call_accepted", "connection_id": "c1", "data": {"call_id": "wa_7"}}'
 
 
-@pytest.fixture
-def phasebus(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Command:
-    return Command(monkeypatch, capfd)
-
-
 def start(*arguments: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [sys.executable, "-m", "cli", "run", *arguments],

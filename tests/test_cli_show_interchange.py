@@ -6,8 +6,6 @@ import json
 import re
 from pathlib import Path
 
-import pytest
-
 from statemachines import load_definition, parse_definition
 from statemachines.interchange.scxml import render_scxml
 from statemachines.language.loading import check_source
@@ -15,11 +13,6 @@ from statemachines.language.scxml import read_scxml
 from tests.cli_helpers import Command
 
 PAGE = (Path(__file__).parent.parent / "docs" / "interchange.md").read_text(encoding="utf-8")
-
-
-@pytest.fixture
-def phasebus(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Command:
-    return Command(monkeypatch, capfd)
 
 
 def test_show_writes_a_document_that_every_command_takes(phasebus: Command, tmp_path: Path) -> None:

@@ -4,16 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
-
 from tests.cli_helpers import Command
 
 SCENARIO = "connections: {a: {}}\nsteps:\n  - publish: lamp.broken\n    at: 2s\n"
-
-
-@pytest.fixture
-def phasebus(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Command:
-    return Command(monkeypatch, capfd)
 
 
 def test_a_page_is_written_whole(phasebus: Command, tmp_path: Path) -> None:

@@ -12,11 +12,6 @@ from tests.cli_helpers import Command
 RECORDING = Path(__file__).parent.parent / "definitions/whatsapp_call/recordings/webrtc_call.jsonl"
 
 
-@pytest.fixture
-def phasebus(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Command:
-    return Command(monkeypatch, capfd)
-
-
 @pytest.mark.parametrize("scenario", scenarios_of("whatsapp_call"))
 def test_every_shipped_scenario_holds(phasebus: Command, scenario: str) -> None:
     done = phasebus("simulate", "whatsapp_call", scenario, "--json")

@@ -42,11 +42,6 @@ steps:
 
 
 @pytest.fixture
-def phasebus(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Command:
-    return Command(monkeypatch, capfd)
-
-
-@pytest.fixture
 def folder(tmp_path: Path) -> Path:
     (tmp_path / "door.yaml").write_text(DOOR)
     write(tmp_path, opened=OPENED, held=HELD)

@@ -21,11 +21,6 @@ RECORDING = Path(__file__).parent.parent / "definitions/whatsapp_call/recordings
 DRAW = ("simulate", "whatsapp_call", "--traffic", "busy_hour", "--calls", 60)
 
 
-@pytest.fixture
-def phasebus(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Command:
-    return Command(monkeypatch, capfd)
-
-
 def drawn(calls: int = 60) -> TrafficSummary:
     definition = load_definition("whatsapp_call")
     traffic = load_traffic(find_traffic("whatsapp_call", "busy_hour"), definition)

@@ -20,11 +20,6 @@ def load_yaml(text: str) -> Any:
     return YAML(typ="safe", pure=True).load(text)
 
 
-@pytest.fixture
-def phasebus(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Command:
-    return Command(monkeypatch, capfd)
-
-
 def test_everything_shipped_is_good(phasebus: Command) -> None:
     done = phasebus("validate", Path(__file__).parent.parent / "definitions")
     assert (done.status, done.out) == (0, "")

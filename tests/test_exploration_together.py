@@ -9,6 +9,7 @@ from hypothesis import HealthCheck, assume, given, settings
 
 from statemachines import StepNeverSettles, load_definition, parse_definition
 from statemachines.exploration import explore_together
+from statemachines.exploration.result import properties_of
 from statemachines.exploration.search import Bounds, search
 from statemachines.exploration.together import Together
 from statemachines.exploration.worlds import Worlds
@@ -47,6 +48,13 @@ def test_what_one_publishes_the_other_hears() -> None:
     assert judged["billing.counts"].witness.phases == ("ringing + counting",)
     # Somebody may start the billing long before the call is answered: then nothing ends it.
     assert judged["call.nobody_talks_for_ever"].holds is False
+
+
+@pytest.mark.parametrize("texts", [(CALL,), (CALL, BILLING)])
+def test_properties_have_the_names_that_an_exploration_has_for_them(texts: tuple[str, ...]) -> None:
+    definitions = [parse_definition(text) for text in texts]
+    found = explore_together(definitions)
+    assert list(properties_of(definitions)) == [one.name for one in found.properties]
 
 
 def test_what_nobody_else_publishes_comes_only_from_there() -> None:

@@ -60,6 +60,16 @@ async def test_state_tells_pending_ready_and_failed() -> None:
         assert (state.created_at, state.updated_at) == (0, 4)
 
 
+async def test_what_is_awaited_are_the_required_dependencies_that_are_not_ready_until_the_end() -> None:
+    async with running() as world:
+        await world.lifecycle.register_connection("c", dependencies=["a", "b"])
+        assert world.lifecycle.get_connection_state("c").awaited == ["a", "b"]
+        await world.publish("a.came")
+        assert world.lifecycle.get_connection_state("c").awaited == ["b"]
+        await world.lifecycle.terminate_connection("c")
+        assert world.lifecycle.get_connection_state("c").awaited == []
+
+
 async def test_phases_are_counted() -> None:
     async with running() as world:
         assert world.lifecycle.phases() == {}

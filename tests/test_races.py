@@ -51,11 +51,6 @@ DOCS = Path(__file__).parent.parent / "docs"
 every_race = pytest.mark.parametrize("race", RACES, ids=[race.name for race in RACES])
 
 
-@pytest.fixture
-def phasebus(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Command:
-    return Command(monkeypatch, capfd)
-
-
 def explored(race: Race, kind: str, phasebus: Command, *, status: int) -> dict[str, Any]:
     """What the command says, which is all there is, within the time that it may take."""
     done = phasebus("explore", race.path(kind), "--traffic", race.traffic, "--time", LIMIT, "--json")

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import ast
+import tomllib
 from pathlib import Path
 
 import pytest
 
+import cli
 import statemachines
 
 ROOT = Path(__file__).parent.parent
@@ -23,6 +25,8 @@ KNOWS = {
     "rendering": {"bus", "language", "table", "connections", "exploration", "comparison", "simulation"},
 }
 """Which folder may import which; ``errors`` is everybody's."""
+COMMAND = ("cli", "phasebus_commands")
+"""What is above the library."""
 
 
 def imports_of(path: Path) -> set[str]:
@@ -40,7 +44,7 @@ def imports_of(path: Path) -> set[str]:
             first, _, rest = module.partition(".")
             if first == "statemachines":
                 found.add(rest.partition(".")[0] or "statemachines")
-            elif first in ("bus", "cli"):
+            elif first in ("bus", *COMMAND):
                 found.add(first)
     return found - {"errors"}
 
@@ -54,6 +58,33 @@ def test_imports_point_one_way(folder: str) -> None:
         for other in imports_of(path) - KNOWS[folder] - {folder}
     }
     assert strangers == set()
+
+
+@pytest.mark.parametrize(
+    ("places", "above"),
+    [
+        (("bus/**/*.py", "statemachines/**/*.py", "pytest_phasebus.py"), set(COMMAND)),
+        (("phasebus_commands/*.py",), {"cli"}),
+    ],
+)
+def test_nothing_imports_what_is_above_it(places: tuple[str, ...], above: set[str]) -> None:
+    paths = [path for place in places for path in ROOT.glob(place)]
+    assert paths
+    assert [path.name for path in paths if imports_of(path) & above] == []
+
+
+def test_every_command_has_the_module_of_its_name() -> None:
+    for name, command in cli.cli.commands.items():
+        assert command.callback is not None
+        assert (command.callback.__module__, command.callback.__name__) == (f"phasebus_commands.{name}", name)
+
+
+def test_the_wheel_takes_every_module_that_is_imported() -> None:
+    with (ROOT / "pyproject.toml").open("rb") as file:
+        settings = tomllib.load(file)["tool"]
+    taken = settings["hatch"]["build"]["targets"]["wheel"]["only-include"]
+    assert {"bus", "statemachines", "phasebus_commands", "cli.py"} <= set(taken)
+    assert set(taken) - {"definitions"} <= set(settings["mypy"]["files"])
 
 
 def test_everything_public_is_there_and_documented() -> None:
@@ -70,6 +101,7 @@ def test_every_module_says_what_it_is() -> None:
     modules = [
         *ROOT.glob("bus/**/*.py"),
         *ROOT.glob("statemachines/**/*.py"),
+        *ROOT.glob("phasebus_commands/*.py"),
         ROOT / "cli.py",
         ROOT / "pytest_phasebus.py",
     ]

@@ -35,6 +35,11 @@ class ConnectionState:
     metadata: Mapping[str, Any]
     ended: bool = False
 
+    @property
+    def awaited(self) -> list[str]:
+        """The required dependencies that it still waits for; none once it has ended."""
+        return [] if self.ended else [name for name, ready in self.ready_conditions.items() if not ready]
+
 
 def state_of(record: Record, layout: Layout) -> ConnectionState:
     """The record as callers see it."""

@@ -7,6 +7,7 @@ from typing import Any
 
 from attrs import evolve, field, frozen
 
+from statemachines.language.definition import Definition, Property
 from statemachines.table.coverage import Goal
 
 Step = str | dict[str, Any]
@@ -130,6 +131,13 @@ class Exploration:
             "left_out": list(self.left_out),
             "notes": list(self.notes),
         }
+
+
+def properties_of(definitions: Sequence[Definition]) -> dict[str, Property]:
+    """The properties that an exploration of these judges, by the names that it has for them."""
+    if len(definitions) == 1:
+        return dict(definitions[0].properties)
+    return {f"{each.name}.{name}": one for each in definitions for name, one in each.properties.items()}
 
 
 def joined(parts: Sequence[Exploration]) -> Exploration:

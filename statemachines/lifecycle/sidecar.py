@@ -17,6 +17,7 @@ from bus.interchange import payload_to_plain
 from bus.middleware import Recovery, Validation
 from statemachines.connections.reaction import Reaction
 from statemachines.connections.trace import Entry, entries_of
+from statemachines.errors import Problem
 from statemachines.language.definition import Call, Definition
 from statemachines.lifecycle.clock import Clock, SystemClock
 from statemachines.lifecycle.lifecycle import ConnectionLifecycle
@@ -25,11 +26,12 @@ from statemachines.table.step import CREATED
 
 @frozen
 class Input:
-    """One event to publish. ``at`` is seconds since the first one, ``place`` where it was read (``path:line``)."""
+    """One event to publish. ``at`` is seconds since the first one, ``path`` and ``line`` where it was read."""
 
     event: Event
     at: float
-    place: str
+    path: str
+    line: int
 
 
 @frozen
@@ -39,7 +41,7 @@ class Sidecar:
     :param published: called with each event that followed (not with those that were read)
     :param entry: called with each line of the timeline
     :param settled: called after each input, once everything that follows from it is done; makes the run wait for that
-    :param refused: called with each problem, as ``path:line:column: error: …``
+    :param refused: called with the problem of each event that cannot be published
     :param started: called with the bus and the lifecycle once both run
     :param ending: called when nothing is read any more, however the run ends, before the two are closed
     :param paced: publish each event at its time instead of as it comes
@@ -49,7 +51,7 @@ class Sidecar:
     definition: Definition
     published: Callable[[Event], None] = lambda event: None
     entry: Callable[[Entry], None] = lambda entry: None
-    refused: Callable[[str], None] = lambda problem: None
+    refused: Callable[[Problem], None] = lambda problem: None
     settled: Callable[[], None] | None = None
     started: Callable[[EventBus, ConnectionLifecycle], None] = lambda bus, lifecycle: None
     ending: Callable[[], None] = lambda: None
@@ -86,7 +88,7 @@ class Sidecar:
         try:
             await _publish(bus, lifecycle, given.event)
         except PhasebusError as error:
-            self.refused(f"{given.place}:1: error: {error}")
+            self.refused(Problem(given.path, given.line, 1, "error", str(error)))
         finally:
             own.discard(given.event.id)
         if self.settled is not None:

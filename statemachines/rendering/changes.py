@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from statemachines.comparison.changes import Change, Merged, Stand, inside_of, merged
+from statemachines.comparison.changes import Change, Merged, Stand, changes, inside_of, merged
 from statemachines.language.definition import After, Definition, Dependency, State, Transition
+from statemachines.rendering.dot import render_dot
 from statemachines.rendering.dot_labels import NOTE_WIDTH, lines
 from statemachines.rendering.marks import MARKS, Mark, Marks
 from statemachines.rendering.words import (
@@ -139,6 +140,12 @@ def by_state(changes: tuple[Change, ...]) -> dict[str, list[Change]]:
 
 
 # -- both in one picture --
+
+
+def render_both(old: Definition, new: Definition) -> str:
+    """Both versions as one graph, what came, went and changed marked in it."""
+    both, marks = marked(old, new, tuple(changes(old, new)))
+    return render_dot(both, marks=marks)
 
 
 def marked(old: Definition, new: Definition, changes: tuple[Change, ...]) -> tuple[Definition, Marks]:

@@ -195,9 +195,7 @@ class Simulation:
     def awaited(self, connection_id: str) -> list[str]:
         """The required dependencies that a living connection still waits for."""
         record = self.connections.records.get(connection_id)
-        if record is None or record.ended:
-            return []
-        return [name for name, ready in state_of(record, self.connections.layout).ready_conditions.items() if not ready]
+        return [] if record is None else state_of(record, self.connections.layout).awaited
 
     def expect(self, expected: Expect) -> bool:
         """Judge what a scenario expects; returns whether it holds."""
