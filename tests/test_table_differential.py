@@ -25,9 +25,10 @@ from statemachines import StepNeverSettles, parse_definition
 from statemachines.connections.connections import Connections
 from statemachines.connections.reaction import Reaction
 from statemachines.language.definition import Definition
+from statemachines.table import chart
 from statemachines.table.layout import Layout
 from statemachines.table.step import dependency_status
-from tests import plain_charts
+from tests import plain_charts, statechart_reference
 from tests.statechart_reference import CUT, Reference, Seen
 from tests.statechart_strategies import EVENTS, Happening, definitions, happenings, registrations
 
@@ -170,6 +171,13 @@ REACHED = {
     "published", "several effects", "timers", "invoked", "deferred", "ended",
 }  # fmt: skip
 """What the charts must reach: had they never seen one of these, nothing of it would have been compared."""
+
+
+@pytest.fixture(autouse=True)
+def circles_are_cut_early(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nearly half of the time went into driving what goes in circles through a thousand transitions."""
+    monkeypatch.setattr(chart, "MAX_MICROSTEPS", 200)
+    monkeypatch.setattr(statechart_reference, "MOST_TRANSITIONS", 200)
 
 
 @pytest.mark.filterwarnings("ignore:Generating overly large repr")  # a failing chart is shown whole
