@@ -99,8 +99,8 @@ class Rows:
         chart = self.table.chart
         try:
             if before is None:
-                return self.table._outcome(chart.start(decide), self.table._outside)
+                return self.table._outcome(chart.start(decide), self.table._outside, event_class)
             trace = chart.step(before.states, before.history, event_class, decide)
         except NeverSettles:
             return None
-        return self.table._outcome(trace, before)
+        return self.table._outcome(trace, before, event_class)

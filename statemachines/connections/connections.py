@@ -26,7 +26,7 @@ from statemachines.connections.state import ConnectionState, state_of
 from statemachines.connections.timers import Due, TimerQueue
 from statemachines.errors import DuplicateConnection, StepNeverSettles, UnknownConnection, UnknownDependency, suggestion
 from statemachines.language.definition import Definition
-from statemachines.table.layout import TERMINATION, UNHANDLED
+from statemachines.table.layout import TERMINATION
 from statemachines.table.record import Identity, Record, Timer
 from statemachines.table.step import CREATED, DEPENDENCY_MARKED, TIMER_FIRED, Step, Steps
 from statemachines.table.trail import Move
@@ -537,24 +537,22 @@ class Connections:
 
     def _note_step(self, step: Step, record: Record) -> None:
         """Keep what may explain later why the connection is where it is."""
-        event, during, outcome = step.event, step.during, step.outcome
-        plan = self.steps.plan(event.type)
+        during = step.during
         if during is record or (during.ready == record.ready and during.failed == record.failed):
-            if plan.readies & ~record.ready:
-                self._note(record.connection_id, Note("condition", event.type))
+            if self.steps.plan(step.event.type).readies & ~record.ready:
+                self._note(record.connection_id, Note("condition", step.event.type))
         else:
-            gone, failed = record.ready & ~during.ready, during.failed & ~record.failed
-            if gone | failed:
-                for name, bit in self.layout.bits.items():
-                    if (gone | failed) & bit:
-                        kind: Literal["failed", "lost"] = "failed" if failed & bit else "lost"
-                        self._note(record.connection_id, Note(kind, event.type, str(event.error or ""), name))
-        if outcome.quiet and plan.event_class != UNHANDLED and self._is_guarded(record, plan.event_class):
-            self._note(record.connection_id, Note("held", event.type))
+            self._note_taken_away(step, record)
+        if step.outcome.held:
+            self._note(record.connection_id, Note("held", step.event.type))
 
-    def _is_guarded(self, record: Record, event_class: int) -> bool:
-        """Whether a guard, and not the mere lack of a transition, can hold back such an event here."""
-        return any(event_class in self.layout.awaited[state] for state in record.situation.states)
+    def _note_taken_away(self, step: Step, record: Record) -> None:
+        event, during = step.event, step.during
+        gone, failed = record.ready & ~during.ready, during.failed & ~record.failed
+        for name, bit in self.layout.bits.items() if gone | failed else ():
+            if (gone | failed) & bit:
+                kind: Literal["failed", "lost"] = "failed" if failed & bit else "lost"
+                self._note(record.connection_id, Note(kind, event.type, str(event.error or ""), name))
 
 
 def _known_by(identity: Identity, keys: Iterable[Key]) -> Identity:

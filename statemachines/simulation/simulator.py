@@ -10,7 +10,7 @@ from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from attrs import Factory, evolve, frozen
+from attrs import Factory, frozen
 
 from bus.causality import MAX_CAUSATION_DEPTH, caused_by
 from bus.errors import CausalityLoop, PhasebusError
@@ -302,7 +302,7 @@ class Simulation:
         if self._emit is not None:
             self._say(event.connection_id, "publish", type=event.type, data=payload_to_plain(event.data))
         if come_back and self.connections.names(event.type):
-            self._coming_back.append(evolve(event))
+            self._coming_back.append(event)
 
     def _say(self, connection_id: str | None, kind: EntryKind, **details: Any) -> None:
         if self._emit is not None:

@@ -77,7 +77,8 @@ class Outcome:
     """What a step does: where it leads, and its effects in order.
 
     ``exited`` and ``entered`` are states, ``transitions`` numbers of ``Chart.transitions``, each in the order that it
-    happened. ``quiet`` means that no transition was taken, ``handled`` that one was for the event itself. The timers of
+    happened. ``quiet`` means that no transition was taken, ``handled`` that one was for the event itself, ``held`` that
+    none was although a state waits for such events: a guard held it back. The timers of
     the states in ``disarms`` end, those in ``arms`` begin; likewise what is invoked, by ``cancels`` and ``invokes``.
     ``visits`` says which counts go up by one (True) or back to 0 (False), in order. ``moved`` tells whether other
     states are active afterwards.
@@ -90,6 +91,7 @@ class Outcome:
     effects: tuple[Effect, ...]
     quiet: bool
     handled: bool
+    held: bool
     disarms: frozenset[int]
     arms: tuple[TimerSpec, ...]
     cancels: tuple[int, ...]
@@ -216,7 +218,7 @@ class StepTable:
                 trace = self.chart.start(decide)
             else:
                 trace = self.chart.step(situation.states, situation.history, event_class, decide)
-            leaf = self._outcome(trace, situation)
+            leaf = self._outcome(trace, situation, event_class)
         except NeverSettles:
             leaf = Endless()
         known = situation.cases.get(event_class)
@@ -255,7 +257,7 @@ class StepTable:
             guard = self._guards[key] = self.compiler.guard(expression, inside)
         return guard
 
-    def _outcome(self, trace: Trace, before: Situation) -> Outcome:
+    def _outcome(self, trace: Trace, before: Situation, event_class: int) -> Outcome:
         def numbers(kind: str) -> tuple[int, ...]:
             return tuple(number for happened, number in trace.happenings if happened == kind)
 
@@ -271,6 +273,7 @@ class StepTable:
             effects=tuple(self._effects_of(before, trace.happenings)),
             quiet=not trace.happenings,
             handled=trace.handled,
+            held=not trace.happenings and any(event_class in self.layout.awaited[state] for state in before.states),
             disarms=frozenset(state for state in exited if state in timers_of),
             arms=tuple(spec for state in lasting for spec in timers_of.get(state, ())),
             cancels=tuple(state for state in exited if state in self.layout.invokes_of),
