@@ -172,6 +172,10 @@ class AnyOrder:
         """Always: no event has to come."""
         return True
 
+    def forgotten(self, case: int) -> int | None:
+        """The case in which a connection that has ended is forgotten at once; None if there is none such."""
+        return None
+
     def passed(self, before: int, after: int) -> int:
         """How long the next timer had to run, if it is what changed or what was waited for."""
         running = (before & self.moves.timers_mask) >> self.moves.timers_shift
