@@ -63,7 +63,8 @@ class Life:
         assert moves.cases.early is not None
         self._early = moves.cases.early
         self.tells_unknown = moves.relevance.hears(UNKNOWN)
-        self._came: dict[tuple[int, int], _Came] = {}
+        self._came: dict[tuple[int, int, tuple[int, ...]], _Came] = {}
+        self._times_known: dict[int, tuple[int, ...]] = {}
         self._symbols: list[Symbol] = []
         self._numbers: dict[Hashable, int] = {}
         self._waiting: Waiting | None = None
@@ -95,10 +96,11 @@ class Life:
         moves = self.moves
         if moves.is_there(case):
             return (False, case) if moves.ended(case) else self.stepped(*moves.after(label, case))
-        key = (label, case & self._early.mask)
+        times = self._times(case) if case & self._early.mask else ()
+        key = (label, case & self._early.mask, times)
         came = self._came.get(key)
         if came is None:
-            came = self._came[key] = self._let_come(label, self._early.of(case))
+            came = self._came[key] = self._let_come(label, self._early.of(case), times)
         if came.change:
             case = moves.change_timers(case, came.change)
         if came.made is not None:
@@ -122,9 +124,25 @@ class Life:
         case = case & ~(self.moves.timers_mask | self._early.mask) | clock.after | self._early.number(left)
         return self.moves.told(case, self._unknown([self._symbol(clock.timer)]))
 
+    def times(self, case: int) -> int:
+        """At how many different times the early events came that wait."""
+        return len(set(self._times(case))) if case & self._early.mask else 0
+
     # -- details --
 
-    def _let_come(self, label: int, waiting: Timers) -> _Came:
+    def _times(self, case: int) -> tuple[int, ...]:
+        """Which early events came at the same time: those of one number. 0 is now."""
+        bits = case & (self._early.mask | self.moves.timers_mask)
+        times = self._times_known.get(bits)
+        if times is None:
+            left = {timer: left for left, timer in self.moves.cases.timers.of(case)}
+            now = remaining(self.moves.steps.definition.early)
+            different = sorted({now, *(left[timer] for timer in self._early.of(case))}, reverse=True)
+            times = tuple(different.index(left[timer]) for timer in self._early.of(case))
+            self._times_known[bits] = times
+        return times
+
+    def _let_come(self, label: int, waiting: Timers, times: tuple[int, ...]) -> _Came:
         symbol = self.moves.labels[label].symbol
         assert symbol is not None
         early = self._early.number(waiting)
@@ -139,7 +157,7 @@ class Life:
                 self.moves.making.circles.add(("before it begins", symbol.type))
             return _Came(early=early, heard=heard)
         gone = waiting[: len(waiting) + 1 - len(connections.early.held)]
-        return self._held(symbol, waiting, gone, heard)
+        return self._held(symbol, waiting, gone, heard, times)
 
     def _live(self, waiting: Iterable[Symbol], symbol: Symbol) -> tuple[Connections, list[Reaction]]:
         """Live connections after an event, and what they answered to it; others had come before."""
@@ -154,13 +172,16 @@ class Life:
         made = self._made(reactions, symbol, keep=True)
         return _Came(self.moves.making.keep(made), change=self._change(waiting))
 
-    def _held(self, symbol: Symbol, waiting: Timers, gone: Timers, heard: tuple[Heard, ...]) -> _Came:
+    def _held(
+        self, symbol: Symbol, waiting: Timers, gone: Timers, heard: tuple[Heard, ...], times: tuple[int, ...]
+    ) -> _Came:
         """An event waits, unless it is needless, and those no longer that are ``gone`` or needless now."""
         kept = [timer for timer in waiting if timer not in gone]
         new = self._timer(symbol, kept)
         kept.append(new)
         if self._waiting is not None:
-            kept = [kept[place] for place in self._waiting.needed(tuple(map(self._kind, kept)))]
+            needed = self._waiting.needed(tuple(map(self._kind, kept)), (*times[len(gone) :], 0))
+            kept = [kept[place] for place in needed]
         change = self._change([timer for timer in waiting if timer not in kept], [new] if new in kept else [])
         return _Came(early=self._early.number(tuple(kept)), change=change, heard=heard)
 

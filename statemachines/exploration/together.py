@@ -4,6 +4,9 @@ Each has one connection at a time, all of the same id. It is registered at the s
 definition ``starts_on`` (:mod:`~statemachines.exploration.life`). They share one clock and one queue of events that
 come back; an event is worked off by all of them, in the order in which they are named, before the next one.
 
+Where any event may come, early events that came at two different times wait for a connection at once, not at more:
+else there would be as many cases as there are ways for them to end waiting one by one.
+
 Weak spot: lifecycles on one bus publish in an order of their own where several have something to publish at the same
 time. Here what was published first is heard first.
 """
@@ -17,6 +20,9 @@ from statemachines.exploration.life import life_of, news_of, registration
 from statemachines.exploration.moves import Clock, Moves
 from statemachines.exploration.search import AnyOrder
 
+MOST_TIMES = 2
+"""Early events that came at so many different times are tried together, if any event may come."""
+
 
 class Together(AnyOrder):
     """Any event may come or not, to all definitions at once."""
@@ -24,7 +30,7 @@ class Together(AnyOrder):
     def __init__(self, members: Sequence[Moves]) -> None:
         super().__init__(members[0])
         self.members = tuple(members)
-        lives = [member.life for member in members if member.life is not None]
+        self._lives = lives = tuple(member.life for member in members if member.life is not None)
         self._forgetting = tuple(life for life in lives if life.at_once)
         self._forgets = {life.forgets: life for life in lives}
         self._idle: dict[int, bool] = {}
@@ -62,6 +68,8 @@ class Together(AnyOrder):
         for label in range(0 if self.ended(case) else first.timer_labels):
             tried += 1
             took, after = self.after(label, case)
+            if self._is_scattered(after, case):
+                continue
             active |= took
             if after != case:
                 found += (label, after)
@@ -72,6 +80,10 @@ class Together(AnyOrder):
             found += (self.timer_label(clock), after)
             return True, tried + 2
         return active, tried
+
+    def _is_scattered(self, after: int, case: int) -> bool:
+        """Whether an event would wait that came at one time more than are tried."""
+        return any(life.times(after) > max(MOST_TIMES, life.times(case)) for life in self._lives)
 
     def ended(self, case: int) -> bool:
         """Whether all connections have ended, and no other ever begins."""

@@ -3,9 +3,10 @@
 Any event may come early, again and again; of two types alone there are more orders than can be tried. But most do the
 same. What came early matters when a connection begins: each event that begins one leads, with the early ones after it,
 to one outcome. An early event is *needless* if each of these outcomes is the same without it, now and whenever some of
-the events before it have waited long enough and are gone. As the early ones are processed one after the other, words of
-the same outcomes have the same outcomes with one event more after both, too (a right congruence: Nerode, Linear
-automaton transformations, 1958). So a needless event may be left out at once, with its timer.
+the events before it have waited long enough and are gone; of those that came at the same time, all go together. As
+early events are processed one after the other, words of the same outcomes have the same outcomes with one event more
+after both, too (a right congruence: Nerode, Linear automaton transformations, 1958). So a needless event may be left
+out at once, with its timer.
 
 The events that begin a connection are found while searching. Where a new one tells apart what was taken for the same,
 the search begins anew and knows it from the start, as for dead facts (:mod:`~statemachines.exploration.liveness`).
@@ -16,7 +17,7 @@ is only tried if none was needless.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable, Sequence
 
 Word = tuple[int, ...]
 """Events by number, the oldest first."""
@@ -35,16 +36,17 @@ class Waiting:
         """The events that begin a connection, by number."""
         self._outcome = outcome
         self._known: dict[tuple[Word, int], Hashable] = {}
-        self._left_out: dict[tuple[Word, int], None] = {}
-        """Words, and the place in each of what was needless."""
+        self._left_out: dict[tuple[Word, int, tuple[int, ...]], None] = {}
+        """Words, the place in each of what was needless, and where each may begin once others are gone."""
 
-    def needed(self, word: Word) -> tuple[int, ...]:
-        """The places of the events that are not needless."""
+    def needed(self, word: Word, times: Sequence[int]) -> tuple[int, ...]:
+        """The places of the events that are not needless; ``times`` tells which of them came at the same time."""
         places, at = list(range(len(word))), 0
         while at < len(places):
             left = tuple(word[place] for place in places)
-            if self._is_needless(left, at, self.beginning):
-                self._left_out[left, at] = None
+            firsts = tuple(n for n in range(at + 1) if n == 0 or times[places[n]] != times[places[n - 1]])
+            if self._is_needless(left, at, firsts, self.beginning):
+                self._left_out[left, at, firsts] = None
                 del places[at]
                 at = 0
             else:
@@ -55,13 +57,13 @@ class Waiting:
         """An event begins a connection; it may be a new one."""
         if event not in self.beginning:
             self.beginning.append(event)
-            self.grown |= not all(self._is_needless(word, at, [event]) for word, at in self._left_out)
+            self.grown |= not all(self._is_needless(*left_out, [event]) for left_out in self._left_out)
 
-    def _is_needless(self, word: Word, at: int, beginning: Iterable[int]) -> bool:
+    def _is_needless(self, word: Word, at: int, firsts: Sequence[int], beginning: Iterable[int]) -> bool:
         return all(
             self._after(word[first:], event) == self._after(word[first:at] + word[at + 1 :], event)
             for event in beginning
-            for first in range(at + 1)
+            for first in firsts
         )
 
     def _after(self, word: Word, event: int) -> Hashable:
