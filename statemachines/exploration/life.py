@@ -56,6 +56,7 @@ class Life:
         self.moves = moves
         self.number = number
         definition = moves.steps.definition
+        self._connections = Connections(definition, moves.steps)
         self.starts = bool(definition.starts_on)
         """Whether an event begins one, so that there is none at first."""
         self.at_once = definition.retain <= 0
@@ -148,7 +149,7 @@ class Life:
         early = self._early.number(waiting)
         if not self.moves.steps.plan(symbol.type).named:
             return _Came(early=early)  # nobody on the bus hands it over
-        connections, reactions = self._live([self._symbol(timer) for timer in waiting], symbol)
+        reactions = self._live([self._symbol(timer) for timer in waiting], symbol)
         if reactions and reactions[0].kind == "registered":
             return self._begun(symbol, waiting, reactions)
         heard = self._unknown(reaction.event for reaction in reactions if reaction.kind in ("unknown", "expired"))
@@ -156,15 +157,15 @@ class Life:
             if any(isinstance(reaction.error, StepNeverSettles) for reaction in reactions):
                 self.moves.making.circles.add(("before it begins", symbol.type))
             return _Came(early=early, heard=heard)
-        gone = waiting[: len(waiting) + 1 - len(connections.early.held)]
+        gone = waiting[: len(waiting) + 1 - len(self._connections.early)]
         return self._held(symbol, waiting, gone, heard, times)
 
-    def _live(self, waiting: Iterable[Symbol], symbol: Symbol) -> tuple[Connections, list[Reaction]]:
-        """Live connections after an event, and what they answered to it; others had come before."""
-        connections = Connections(self.moves.steps.definition, self.moves.steps)
+    def _live(self, waiting: Iterable[Symbol], symbol: Symbol) -> list[Reaction]:
+        """What live connections answer to an event; others had come before."""
+        self._connections.begin_anew()
         for early in waiting:
-            connections.receive(event_of(early), at=0.0, now=0.0)
-        return connections, connections.receive(event_of(symbol), at=0.0, now=0.0)
+            self._connections.receive(event_of(early), at=0.0, now=0.0)
+        return self._connections.receive(event_of(symbol), at=0.0, now=0.0)
 
     def _begun(self, symbol: Symbol, waiting: Timers, reactions: list[Reaction]) -> _Came:
         if self._waiting is not None:
@@ -210,7 +211,7 @@ class Life:
     def _outcome(self, word: Word, beginning: int) -> Hashable:
         """What tells apart how a connection stands that one event began, after some that came early."""
         symbol = self._symbols[beginning]
-        _, reactions = self._live([self._symbols[number] for number in word], symbol)
+        reactions = self._live([self._symbols[number] for number in word], symbol)
         if not reactions or reactions[0].kind != "registered":
             return "nothing"
         made = self._made(reactions, symbol, keep=False)
@@ -219,7 +220,7 @@ class Life:
         return told, made.change.arms, heard, made.took, made.opened, made.fired, made.performed
 
     def _begins(self, symbol: Symbol) -> bool:
-        return Connections(self.moves.steps.definition, self.moves.steps).starts_on(event_of(symbol))
+        return self._connections.starts_on(event_of(symbol))
 
     def _unknown(self, events: Iterable[Event | Symbol]) -> tuple[Heard, ...]:
         """What is told of events that reached nobody, if anybody hears it."""

@@ -300,17 +300,19 @@ def _search(world: World, bounds: Bounds, progress: Progress | None, graph: Grap
     numbers[first] = 0
     number = 0
     expand, active = world.expand, graph.active
+    several = len(world.members) > 1  # what comes early may take long to try
     found: list[int] = []
     while number < len(cases) and number != most_tried:
-        if number % CHECK_EVERY == 0:
+        checks = number % CHECK_EVERY == 0
+        if checks or several:
             if not any(member.grown for member in world.members):
                 graph.sound = number
-            elif number >= 2 * graph.sound:
+            elif checks and number >= 2 * graph.sound:
                 return  # a little later, so that more is learnt before all begins anew
             if bounds.seconds is not None and time.monotonic() - began > bounds.seconds:
                 graph.why_cut = f"it took longer than {bounds.seconds:g} s"
                 return
-            if progress is not None:
+            if progress is not None and checks:
                 progress(len(cases), number, graph.transitions)
         found.clear()
         moved, tried = expand(cases[number], found)
