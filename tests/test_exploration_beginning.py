@@ -258,6 +258,14 @@ def test_one_that_is_not_retained_is_forgotten_at_once() -> None:
     assert second.steps == ("billing.started", "billing.stopped", "billing.started")
 
 
+def test_one_that_is_not_retained_is_gone_before_what_it_published_last_is_heard() -> None:
+    again = BILLING.replace("retain: 10s", "retain: 0s").replace(
+        "closed: {final: true}", "closed: {final: true, enter: [{publish: billing.started}]}"
+    )
+    found = explored(again, COUNTING, sources="{all: [billing.started, billing.stopped]}")
+    assert judged(found, "counting.one_bill").holds is False
+
+
 def test_the_next_connection_keeps_no_promise_of_the_one_before() -> None:
     billing = with_property(BILLING, "can_be_paid", "{always_reachable: paid}")
     billing = with_property(billing, "is_paid", "{leads_to: [\"In('free')\", \"In('paid')\"]}")
