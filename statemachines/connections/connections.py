@@ -109,6 +109,14 @@ class Connections:
             for trigger in definition.starts_on
         )
 
+    def begin_anew(self) -> None:
+        """Forget every connection, and all that came early; what was counted stays counted."""
+        self.records.clear()
+        self.early = EarlyEvents(self.definition.early)
+        self._notes.clear()
+        self.keys.clear()
+        self._timers = TimerQueue()
+
     # -- queries --
 
     def record(self, connection_id: str) -> Record:

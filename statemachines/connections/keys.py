@@ -109,6 +109,10 @@ class Keys:
         for kind, value in keys:
             self._holders.setdefault(kind, {})[value] = connection_id
 
+    def clear(self) -> None:
+        """Let nobody be found any more."""
+        self._holders.clear()
+
     def release(self, identity: Identity) -> None:
         """A connection is forgotten: nobody finds it any more."""
         for kind, value in keys_of(identity):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Hashable, Iterable
 from typing import Any
 
 from attrs import evolve, frozen
@@ -27,6 +27,10 @@ _HEARD = 10
 _VALUES = 12
 _VISITS = 8
 _UNBOUNDED = 20
+_EARLY = 16
+
+Waiting = tuple[int, ...]
+"""The events that came early, the oldest first: each by the number of the timer that ends its waiting."""
 
 
 class Shared:
@@ -60,8 +64,14 @@ class Cases:
         identity: Identity | None = None,
         *,
         merge: bool = False,
+        begins: bool = False,
+        asks: bool = False,
     ) -> None:
-        """``merge`` lets remembered values, and deferred events, be one that no future tells apart."""
+        """``merge`` lets remembered values, and deferred events, be one that no future tells apart.
+
+        With ``begins`` the connection need not be there, and has room for events that come early; with ``asks`` what
+        begins it may say which dependencies it requires, ``required`` or others.
+        """
         self.steps = steps
         self.relevance = relevance
         self.required = required
@@ -105,9 +115,13 @@ class Cases:
         self.words: Words | None = None
         if any(state.defer for state in layout.states):
             self.words = Words(packing, self, merge=merge)
+        self.early: Part[Waiting] | None = packing.part("early events", (), _EARLY) if begins else None
+        self._required: Part[int] | None = packing.part("required", required, _VALUES) if asks else None
         self.above = packing.used
         """The first bit that is free for what is beside a connection."""
-        self.everything = (1 << packing.used) - (1 << begin) | self.heard.mask
+        self.own_mask = (1 << packing.used) - (1 << begin)
+        """The bits of this definition's connection, its timers aside."""
+        self.everything = self.own_mask | self.heard.mask
         self.configuration_mask = sum(part.mask for part in self.active)
         self._situations: dict[int, Situation] = {}
         self.situation_mask = self.configuration_mask | sum(part.mask for _, part in self._histories)
@@ -151,7 +165,7 @@ class Cases:
             situation=self.situation(case),
             ready=ready,
             failed=failed,
-            required=self.required,
+            required=self.required if self._required is None else self._required.of(case),
             remembered=tuple(remembered),
             visits=tuple(visits),
             deferred=() if self.words is None else self.words.part.of(case),
@@ -183,7 +197,23 @@ class Cases:
             case |= count << shift
         if self.words is not None:
             case |= self.words.number(record.deferred) << self.words.part.shift
+        if self._required is not None:
+            case |= self._required.number(record.required)
         return case
+
+    def told_apart(self, record: Record) -> Hashable:
+        """What tells records apart, as far as it matters: as :meth:`pack`, but nothing is noted of cases."""
+        facts = self.relevance.facts
+        return (
+            record.situation.states,
+            record.situation.history,
+            record.ready & facts.dependencies,
+            record.failed & facts.dependencies,
+            record.required,
+            tuple(signature(record.remembered[number]) for number, signature in self._signatures.items()),
+            tuple(record.visits[n] if most is None else min(record.visits[n], most) for n, _, _, most in self._visits),
+            tuple((event.type, frozen_value(dict(event.data))) for event in record.deferred),
+        )
 
     # -- which bits --
 
@@ -199,7 +229,12 @@ class Cases:
         for number, shift, width, _ in self._visits:
             if number in reads.visits:
                 found |= ((1 << width) - 1) << shift
-        return found
+        return found | (self.required_mask if reads.dependencies else 0)
+
+    @property
+    def required_mask(self) -> int:
+        """The bits of which dependencies are required; none if they are always the same."""
+        return 0 if self._required is None else self._required.mask
 
     def parts_mask(self, parts: Iterable[int] | None) -> int:
         """The bits of what is active, and of the histories, in some parts of the chart; in all of them if None."""

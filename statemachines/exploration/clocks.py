@@ -16,6 +16,9 @@ NANOSECONDS = 1_000_000_000
 LONGEST = 1 << 62
 """In nanoseconds, 146 years: whatever runs longer is never due."""
 
+EARLY = 1 << 30
+"""The timers from this number on are no state's: at each an event that came early has waited long enough."""
+
 _RANKS = 1 << 12
 """Room for the rank beside the nanoseconds: far more than there can be timers at once."""
 
@@ -74,6 +77,8 @@ def is_due(timers: Timers) -> bool:
 class Change:
     """What steps do to the timers: those of the states in ``disarms`` end, those in ``arms`` begin.
 
+    Those from :data:`EARLY` on end one by one: their own numbers stand in ``disarms``.
+
     :ivar owners: the state of each timer in ``arms``
     """
 
@@ -83,7 +88,7 @@ class Change:
 
     def applied(self, timers: Timers, state_of: list[int]) -> Timers:
         """The timers after it. ``state_of`` tells the state of each timer."""
-        kept = [running for running in timers if state_of[running[1]] not in self.disarms]
+        kept = [running for running in timers if _owner(running[1], state_of) not in self.disarms]
         return canonical((*kept, *self.arms))
 
     def then(self, other: Change) -> Change:
@@ -96,5 +101,10 @@ class Change:
         )
 
 
-def _due(running: Running) -> int:
-    return running[0]
+def _owner(timer: int, state_of: list[int]) -> int:
+    return timer if timer >= EARLY else state_of[timer]
+
+
+def _due(running: Running) -> tuple[int, bool]:
+    """Of what is due together, early events go last: as in ``Connections.fire_next``."""
+    return running[0], running[1] >= EARLY

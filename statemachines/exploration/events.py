@@ -54,6 +54,8 @@ def alphabet(listening: Sequence[tuple[Steps, Relevance]], candidates: Candidate
         candidates.begin(str(number))
         for guard in guards_of(steps.layout):
             candidates.condition(guard)
+        for expression in relevance.beginning():
+            candidates.condition(expression)
         for expression, is_value in relevance.learning():
             if not is_value:
                 candidates.condition(expression)
@@ -74,8 +76,11 @@ def event_types(listening: Sequence[tuple[Steps, Relevance]]) -> list[str]:
     named: dict[str, None] = {}
     asked: list[Expression] = []
     for steps, relevance in listening:
+        if relevance.begun:
+            named.update(dict.fromkeys(trigger.event for trigger in steps.definition.starts_on))
         named.update(_named(steps.definition))
-        asked += [*guards_of(steps.layout), *(expression for expression, _ in relevance.learning())]
+        asked += [*guards_of(steps.layout), *relevance.beginning()]
+        asked += [expression for expression, _ in relevance.learning()]
     patterns = [name for name in named if is_pattern(name) and name.endswith("*")]
     types = [name for name in named if name not in patterns]
     for text in _event_constants(asked):

@@ -9,6 +9,7 @@ from statemachines.exploration.moves import Moves
 from statemachines.exploration.naming import transition_names
 from statemachines.exploration.result import Exploration, Judgement
 from statemachines.exploration.search import Graph, World
+from statemachines.exploration.stories import NOT_THERE
 from statemachines.language.definition import Definition
 
 
@@ -79,7 +80,7 @@ class Findings:
         if active.find(0) < 0:
             return ()
         found: dict[str, None] = {}
-        for number, moves_on in enumerate(can_reach(self.graph, active)):
+        for number, moves_on in enumerate(can_reach(self.graph, active, bytearray(len(active)))):
             if not moves_on:
                 found.setdefault(self._place(self.graph.cases[number]))
         return tuple(found)
@@ -111,4 +112,4 @@ class Findings:
         layout = self.moves.steps.layout
         states = self.moves.cases.states(case)
         around = {layout.parent[state] for state in states}
-        return " + ".join(layout.ids[state] for state in states if state not in around)
+        return " + ".join(layout.ids[state] for state in states if state not in around) or NOT_THERE

@@ -14,8 +14,11 @@ ENDLESS = 1 << 80
 """Longer than any time."""
 
 
-def can_reach(graph: Graph, goals: bytearray) -> bytearray:
-    """The cases from which a goal can be reached, goals included. Cases that were not tried count as goals."""
+def can_reach(graph: Graph, goals: bytearray, gone: bytearray) -> bytearray:
+    """The cases from which a goal can be reached, goals included. Cases that were not tried count as goals.
+
+    No way leads over a case that is ``gone``.
+    """
     reached = bytearray(goals)
     for number in range(graph.expanded, len(graph.cases)):
         reached[number] = 1
@@ -24,7 +27,7 @@ def can_reach(graph: Graph, goals: bytearray) -> bytearray:
     while waiting:
         number = waiting.pop()
         for source in sources[offsets[number] : offsets[number + 1]]:
-            if not reached[source]:
+            if not reached[source] and not gone[source]:
                 reached[source] = 1
                 waiting.append(source)
     return reached
@@ -47,11 +50,12 @@ def backwards(graph: Graph) -> tuple[array[int], array[int]]:
 
 
 class Avoiding:
-    """The ways from some cases on that avoid a goal."""
+    """The ways from some cases on that avoid a goal. They end where a case is ``gone``."""
 
-    def __init__(self, graph: Graph, starts: Sequence[int], goals: bytearray) -> None:
+    def __init__(self, graph: Graph, starts: Sequence[int], goals: bytearray, gone: bytearray) -> None:
         self.graph = graph
         self.goals = goals
+        self.gone = gone
         self.depth: dict[int, int] = {}
         """How many moves each case is away from the first, over one of the starts."""
         self.parents: dict[int, int] = {}
@@ -68,11 +72,10 @@ class Avoiding:
                 if number in self.depth:
                     continue
                 self.depth[number] = level
-                if number < self.graph.expanded:
-                    for target in self.graph.successors(number):
-                        if not self.goals[target] and target not in self.depth:
-                            self.parents.setdefault(target, number)
-                            levels.setdefault(level + 1, []).append(target)
+                for target in self._inside(number):
+                    if target not in self.depth:
+                        self.parents.setdefault(target, number)
+                        levels.setdefault(level + 1, []).append(target)
             level += 1
         for start in starts:
             if self.depth[start] == depths[start]:
@@ -132,7 +135,7 @@ class Avoiding:
         return found
 
     def _inside(self, number: int) -> list[int]:
-        if number >= self.graph.expanded:
+        if number >= self.graph.expanded or self.gone[number]:
             return []
         return [target for target in self.graph.successors(number) if not self.goals[target]]
 
@@ -191,6 +194,8 @@ class Avoiding:
                     continue
                 if is_stuck(number):
                     time = ENDLESS
+                if self.gone[number]:
+                    continue
                 for target in self.graph.successors(number):
                     passed = weight(number, target)
                     if target in members:

@@ -70,6 +70,10 @@ class Judge:
         self.world = world
         self.moves = moves
         self.graph = graph
+        self.gone = bytearray(len(graph.cases))
+        """The cases in which there is no connection of this definition: nothing is asked of them."""
+        if moves.life is not None:
+            self.gone = bytearray(not moves.is_there(case) for case in graph)
         self.entered = entered
         """The states that are active in some case."""
 
@@ -115,23 +119,23 @@ class Judge:
         part = self.moves.cases.active[self.moves.cases.regions.part_of[number]]
         inside = [number in states for states in part.values]
         goals = bytearray(inside[(case & part.mask) >> part.shift] for case in self.graph)
-        reached = can_reach(self.graph, goals)
-        lost = reached.find(0)
+        reached = can_reach(self.graph, goals, self.gone)
+        lost = next((number for number, found in enumerate(reached) if not found and not self.gone[number]), -1)
         if lost >= 0:
             return Judgement(name, False, self._way(self.graph.path(lost), f"{state} cannot be reached any more"))
         return self._held(name)
 
     def _leads_to(self, name: str, first: Expression, then: Expression, within: float | None) -> Judgement:
         begins, ends = Predicate(self.moves, first), Predicate(self.moves, then)
-        goals = bytearray(ends(case) for case in self.graph)
+        goals = bytearray(not gone and ends(case) for case, gone in zip(self.graph, self.gone, strict=True))
         occurs = False
         starts = []
         for number, case in enumerate(self.graph):
-            if begins(case):
+            if not self.gone[number] and begins(case):
                 occurs = True
                 if not goals[number]:
                     starts.append(number)
-        avoiding = Avoiding(self.graph, starts, goals)
+        avoiding = Avoiding(self.graph, starts, goals, self.gone)
         way = self._late(avoiding, starts, within) if within is not None else self._missed(avoiding)
         if way is not None:
             return Judgement(name, False, way)
@@ -142,7 +146,7 @@ class Judge:
         open_bits = sum(1 << self.moves.cases.monitors + number for number, _ in pairs)
         ends = False
         for number, case in enumerate(self.graph):
-            if self.moves.ended(case):
+            if self.moves.ended(case) and not self.gone[number]:
                 ends = True
                 if case & open_bits:
                     watched = case >> self.moves.cases.monitors
@@ -208,7 +212,8 @@ class Judge:
 
     def _is_stuck(self, number: int) -> bool:
         """Whether nothing has to happen any more."""
-        return number < self.graph.expanded and self.world.may_rest(self.graph.cases[number])
+        case, others = self.graph.cases[number], len(self.world.members) > 1
+        return number < self.graph.expanded and (self.world.may_rest(case) or (others and self.moves.ended(case)))
 
     def _passed(self, before: int, after: int) -> int:
         """The nanoseconds between a case and the next."""
@@ -217,7 +222,8 @@ class Judge:
     # -- details --
 
     def _first(self, predicate: Predicate, *, hold: bool) -> int | None:
-        return next((number for number, case in enumerate(self.graph) if predicate(case) is hold), None)
+        gone = self.gone
+        return next((n for n, case in enumerate(self.graph) if predicate(case) is hold and not gone[n]), None)
 
     def _way(self, path: list[int], end: str = "") -> Way:
         return tell(self.world, self.graph, path, end)

@@ -35,7 +35,7 @@ class Liveness(dict[int, int]):
 
     def __init__(self, cases: Cases, relevance: Relevance, known: Live | None) -> None:
         super().__init__()
-        self.facts = cases.mask(relevance.facts)
+        self.facts = cases.mask(relevance.facts) & ~cases.required_mask
         self.grown = False
         """Whether a fact was read that was taken for dead."""
         self.where_mask = cases.configuration_mask if known is not None and self.facts else 0

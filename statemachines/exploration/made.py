@@ -16,15 +16,20 @@ from statemachines.table.step import Step
 
 @frozen
 class Heard:
-    """An event of the definition's own that comes back to it."""
+    """An event of the definition's own that comes back to it.
+
+    :ivar but: the definition, by number, that does not hear it: nobody hears of its own registrations
+    """
 
     type: str
     data: Any
+    but: int | None = None
 
     @property
     def key(self) -> Any:
         """What tells it from others."""
-        return (self.type, frozen_value(self.data))
+        told = (self.type, frozen_value(self.data))
+        return told if self.but is None else (*told, self.but)
 
 
 NO_CHANGE, NO_READS = Change(), Reads()

@@ -20,7 +20,7 @@ from statemachines.exploration.deferral import Resent, Words
 from statemachines.exploration.events import Symbol
 from statemachines.exploration.labels import Label
 from statemachines.exploration.liveness import Watched
-from statemachines.exploration.made import Heard, Made, visits_of
+from statemachines.exploration.made import NO_READS, Heard, Made, visits_of
 from statemachines.exploration.reading import Reads, Relevance
 from statemachines.language.definition import Property
 from statemachines.table.record import Record, Timer
@@ -57,7 +57,7 @@ class Making:
         identity = self.cases.record(0).identity
         created = event_of(Symbol(CREATED, {}))
         step = self.steps.register(identity, self.cases.required, created, at=0.0, now=0.0)
-        return self.keep(self._result(step, Reads()))
+        return self.keep(self.result(step, NO_READS))
 
     def move(self, record: Record, label: Label) -> Made | None:
         """What an event or a timer does; None if it never settles, so that nothing happens.
@@ -74,9 +74,13 @@ class Making:
         step = self.attempt(record, label.symbol, event, timer)
         if step is None:
             return None
-        watched = self._watch(step.during, record, event_class, event)
-        self.conflicts.look(record.situation, event_class, watched.record, event)
-        return self.keep(self._result(step, watched.reads()))
+        return self.keep(self.result(step, self.look(step, record, event_class)))
+
+    def look(self, step: Step, before: Record, event_class: int) -> Reads:
+        """Note what else was possible where a step was made; returns the facts that its guards read."""
+        watched = self._watch(step.during, before, event_class, step.event)
+        self.conflicts.look(before.situation, event_class, watched.record, step.event)
+        return watched.reads()
 
     def keep(self, made: Made) -> Made:
         """Remember what was taken and performed."""
@@ -116,9 +120,10 @@ class Making:
             step = None
         if step is None:
             return "waits", Made(record, reads=watched.reads())
-        return "moved" if step.changed_configuration else "taken", self._result(step, watched.reads())
+        return "moved" if step.changed_configuration else "taken", self.result(step, watched.reads())
 
-    def _result(self, step: Step, reads: Reads) -> Made:
+    def result(self, step: Step, reads: Reads) -> Made:
+        """What one step did, if its guards read these facts."""
         outcome, layout = step.outcome, self.steps.layout
         heard = tuple(self._published(step))
         if heard:

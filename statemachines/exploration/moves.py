@@ -11,7 +11,7 @@ A case with an event that comes back, or with a timer that is due now, has this 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from attrs import define, evolve, field, frozen
 
@@ -28,6 +28,9 @@ from statemachines.exploration.reading import Reads, Relevance, guards_of, reads
 from statemachines.exploration.regions import Concern
 from statemachines.table.record import Record
 from statemachines.table.step import Step, Steps
+
+if TYPE_CHECKING:
+    from statemachines.exploration.life import Life
 
 MAX_KNOWN = 250_000
 """So many steps are remembered, and as many that were before: some 40 MB, however many cases there are."""
@@ -60,11 +63,13 @@ class Lessons:
     :ivar live: where which facts are live; None: all of them everywhere
     :ivar read: the facts that deferred events read when they are sent again
     :ivar places: where they are
+    :ivar beginning: the events that begin a connection
     """
 
     live: Live | None = field(factory=dict)
     read: Reads = NO_READS
     places: tuple[Record, ...] = ()
+    beginning: tuple[Symbol, ...] = ()
 
 
 @define(eq=False)
@@ -138,6 +143,8 @@ class Moves:
         self.first_timer = len(self._state_of)
         first_state = max(self._state_of, default=-1) + 1
         self._state_of += [first_state + spec.state for spec in steps.layout.timers]
+        self.states = frozenset(self._state_of[self.first_timer :])
+        """The states that have timers, by the numbers they have there."""
         self.making = self.making_class(steps, relevance, cases, self.first_timer, first_state)
         self.closes = self.making.closes
         self.dead = Liveness(cases, relevance, None if lessons is None else lessons.live)
@@ -148,6 +155,8 @@ class Moves:
         """Whether what becomes of deferred events is kept apart, or in the rows of the charts."""
         self.where_mask = self.dead.where_mask
         self.deferred_mask = cases.deferred_mask
+        self.life: Life | None = None
+        """How connections begin and are forgotten; None if there is one from the start, and for ever."""
         self.watch: Watch | None = None
         """Sees the steps of each move that is not yet known: whatever a move can do, it sees at the first that does."""
         self._groups: dict[int, tuple[Group, ...]] = {}
@@ -173,24 +182,31 @@ class Moves:
         """The case of a connection that was just registered."""
         return self.register(0)
 
-    def register(self, case: int) -> int:
-        """The case with a connection of this definition in it."""
+    def register(self, case: int, news: tuple[Heard, ...] = ()) -> int:
+        """The case with a connection of this definition in it; ``news`` of that come back first."""
         made = self.making.registered()
         if self.watch is not None:
             self.watch(made.steps, None, 0)
+        return self.put(case, evolve(made, heard=(*news, *made.heard)))
+
+    def put(self, case: int, made: Made) -> int:
+        """The case with a connection of this definition in it that these steps began."""
         after, change = self._result(made, case)
-        return self.without_dead(self.change_timers(case | after, change))
+        return self.without_dead(self.change_timers(case & ~self.cases.everything | after, change))
 
     @property
     def grown(self) -> bool:
         """Whether something was merged that should not have been: :meth:`learnt` knows better."""
-        return self.dead.grown or (self.cases.words is not None and self.cases.words.grown)
+        words, life = self.cases.words, self.life
+        return self.dead.grown or (words is not None and words.grown) or (life is not None and life.grown)
 
     def learnt(self) -> Lessons:
         """For the next search."""
-        words = self.cases.words
-        live = self.dead.known()
-        return Lessons(live) if words is None else Lessons(live, words.reads, words.places())
+        words, live = self.cases.words, self.dead.known()
+        beginning = () if self.life is None else self.life.beginning
+        if words is None:
+            return Lessons(live, beginning=beginning)
+        return Lessons(live, words.reads, words.places(), beginning)
 
     def without_dead(self, case: int) -> int:
         """The case without the facts that do not matter where it is."""
@@ -292,8 +308,12 @@ class Moves:
             self._heard_symbols[event.key] = label
         return label
 
+    def is_there(self, case: int) -> bool:
+        """Whether there is a connection, living or not yet forgotten."""
+        return case & self.around_mask != 0
+
     def ended(self, case: int) -> bool:
-        """Whether the connection has ended."""
+        """Whether the connection has ended, or there is none."""
         states = self.cases.active[0].of(case)
         return not states or not self.steps.layout.top_level_finals.isdisjoint(states)
 
@@ -429,12 +449,30 @@ class Moves:
     def _result(self, made: Made, case: int) -> tuple[int, int]:
         """The case after some steps, and by number what they do to its timers."""
         after = self.cases.pack(made.record) | case & self.timers_mask
-        heard = (*self.cases.heard.of(case), *made.heard)
         watched = (case >> self.cases.monitors & ~made.closed | made.opened) & (1 << len(self.closes)) - 1
-        after |= self.cases.heard.number(heard, tuple(one.key for one in heard)) | watched << self.cases.monitors
-        return after, self._change_number(made.change)
+        after |= self._heard(case, made.heard) | watched << self.cases.monitors
+        return after, self.change_number(made.change)
 
-    def _change_number(self, change: Change) -> int:
+    def _heard(self, case: int, more: tuple[Heard, ...]) -> int:
+        """The bits of the events that come back, and of more of them."""
+        heard = (*self.cases.heard.of(case), *more)
+        return self.cases.heard.number(heard, tuple(one.key for one in heard))
+
+    def told(self, case: int, more: tuple[Heard, ...]) -> int:
+        """The case in which more events come back."""
+        return case & ~self.cases.heard.mask | self._heard(case, more) if more else case
+
+    def add_timer(self) -> int:
+        """A timer beside those of the definition's states, by number."""
+        self._state_of.append(max(self._state_of, default=-1) + 1)
+        return len(self._state_of) - 1
+
+    def owner_of(self, timer: int) -> int:
+        """The state that a timer belongs to, by the number it has for the clock."""
+        return self._state_of[timer]
+
+    def change_number(self, change: Change) -> int:
+        """The number by which a case's timers are changed like this."""
         found = self._change_numbers.get(change)
         if found is None:
             found = self._change_numbers[change] = len(self._changes)

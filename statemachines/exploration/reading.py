@@ -20,6 +20,8 @@ from statemachines.table.layout import Layout, expressions_in
 from statemachines.table.step import MAX_DOUBLINGS
 
 NAMESPACES = ("data", "meta", "visits")
+DEPENDENCIES = "dependencies"
+"""The field by which an event that begins a connection says what that requires."""
 
 
 @frozen
@@ -149,10 +151,17 @@ class Relevance:
 
     :param judged: the expressions of the properties
     :param others: the definitions that share the bus, and hear what this one publishes
+    :param begun: what begins a connection of any of them is looked at too
     """
 
     def __init__(
-        self, layout: Layout, required: int, judged: Iterable[Expression], others: Iterable[Layout] = ()
+        self,
+        layout: Layout,
+        required: int,
+        judged: Iterable[Expression],
+        others: Iterable[Layout] = (),
+        *,
+        begun: bool = False,
     ) -> None:
         self.layout = layout
         self._listening = (layout, *others)
@@ -161,11 +170,20 @@ class Relevance:
         self._definition = layout.definition
         self.fields = {path[0] for one in self._listening for path in fields_read(_everything(one))}
         """The fields of payloads that are read anywhere."""
+        self.begun = begun
+        if begun:
+            begins = [trigger for one in self._listening for trigger in one.definition.starts_on]
+            self.fields |= {path[0] for path in fields_read(conditions(*(trigger.when for trigger in begins)))}
+            self.fields |= {DEPENDENCIES} if begins else set()
         self.facts = self._closed(self.reader.reads([*guards_of(layout), *self.judged]) | self._backoffs())
 
     def hears(self, event_type: str) -> bool:
         """Whether a definition on the bus names such an event."""
         return any(layout.is_named(event_type) for layout in self._listening)
+
+    def others_hear(self, event_type: str) -> bool:
+        """Whether another definition on the bus names such an event."""
+        return any(layout.is_named(event_type) for layout in self._listening[1:])
 
     def told_by(self, event_type: str) -> Reads:
         """The facts that matter and that an event of this type may change."""
@@ -228,6 +246,7 @@ class Relevance:
     def asked_on(self, event_type: str) -> Iterator[tuple[Expression, bool]]:
         """Every expression that can be asked in a step of such an event; those whose value is kept with True."""
         event_class = self.layout.event_class(event_type)
+        yield from ((expression, False) for expression in self.beginning(event_type))
         yield from self.learning(event_type)
         yield from ((expression, True) for expression in self.heard_data())
         for state in self.layout.states:
@@ -238,6 +257,12 @@ class Relevance:
                     or event_class in self.layout.classes_of(transition)
                 ):
                     yield from ((guard, False) for guard in conditions(transition.cond, transition.unless))
+
+    def beginning(self, event_type: str | None = None) -> Iterator[Expression]:
+        """The conditions under which an event begins a connection; without a type those of every event."""
+        for trigger in self._definition.starts_on if self.begun else ():
+            if trigger.when is not None and (event_type is None or matches(trigger.event, event_type)):
+                yield trigger.when
 
     def _backoffs(self) -> Reads:
         """A delay that grows with the visits reads them."""

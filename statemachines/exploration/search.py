@@ -172,6 +172,10 @@ class AnyOrder:
         """Always: no event has to come."""
         return True
 
+    def forgotten(self, case: int) -> int | None:
+        """The case in which a connection that has ended is forgotten at once; None if there is none such."""
+        return None
+
     def passed(self, before: int, after: int) -> int:
         """How long the next timer had to run, if it is what changed or what was waited for."""
         running = (before & self.moves.timers_mask) >> self.moves.timers_shift
@@ -296,17 +300,19 @@ def _search(world: World, bounds: Bounds, progress: Progress | None, graph: Grap
     numbers[first] = 0
     number = 0
     expand, active = world.expand, graph.active
+    several = len(world.members) > 1  # what comes early may take long to try
     found: list[int] = []
     while number < len(cases) and number != most_tried:
-        if number % CHECK_EVERY == 0:
+        checks = number % CHECK_EVERY == 0
+        if checks or several:
             if not any(member.grown for member in world.members):
                 graph.sound = number
-            elif number >= 2 * graph.sound:
+            elif checks and number >= 2 * graph.sound:
                 return  # a little later, so that more is learnt before all begins anew
             if bounds.seconds is not None and time.monotonic() - began > bounds.seconds:
                 graph.why_cut = f"it took longer than {bounds.seconds:g} s"
                 return
-            if progress is not None:
+            if progress is not None and checks:
                 progress(len(cases), number, graph.transitions)
         found.clear()
         moved, tried = expand(cases[number], found)

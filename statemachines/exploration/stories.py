@@ -17,6 +17,9 @@ from statemachines.exploration.packing import Part
 from statemachines.exploration.result import Step, Way
 from statemachines.exploration.search import Graph, World
 
+NOT_THERE = "-"
+"""In the place of a phase where there is no connection."""
+
 MAX_SETTLING = 900
 """A chain of causes longer than that is cut, in a simulation as on a bus."""
 
@@ -44,7 +47,7 @@ def tell_moves(world: World, first: int, moves: Iterable[tuple[int, int]], end: 
     for number, after in moves:
         step, played = teller.step(before, after, world.moves.labels[number])
         replay += [] if played is None else [played]
-        phase = " + ".join(member.cases.situation(after).phase for member in world.members)
+        phase = " + ".join(member.cases.situation(after).phase or NOT_THERE for member in world.members)
         if step is not None:
             steps.append(step)
             phases.append(phase)

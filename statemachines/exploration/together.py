@@ -1,15 +1,27 @@
 """Several definitions on one bus: every event reaches the connection of each, and so does what any of them publishes.
 
-Each has one connection, all of the same id, registered at the start. They share one clock and one queue of events that
+Each has one connection at a time, all of the same id. It is registered at the start, or by the event that its
+definition ``starts_on`` (:mod:`~statemachines.exploration.life`). They share one clock and one queue of events that
 come back; an event is worked off by all of them, in the order in which they are named, before the next one.
+
+Where any event may come, early events that came at two different times wait for a connection at once, not at more:
+else there would be as many cases as there are ways for them to end waiting one by one.
+
+Weak spot: lifecycles on one bus publish in an order of their own where several have something to publish at the same
+time. Here what was published first is heard first.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
+from statemachines.exploration.clocks import EARLY
+from statemachines.exploration.life import life_of, news_of, registration
 from statemachines.exploration.moves import Clock, Moves
 from statemachines.exploration.search import AnyOrder
+
+MOST_TIMES = 2
+"""Early events that came at so many different times are tried together, if any event may come."""
 
 
 class Together(AnyOrder):
@@ -18,17 +30,30 @@ class Together(AnyOrder):
     def __init__(self, members: Sequence[Moves]) -> None:
         super().__init__(members[0])
         self.members = tuple(members)
+        self._lives = lives = tuple(member.life for member in members if member.life is not None)
+        self._forgetting = tuple(life for life in lives if life.at_once)
+        self._forgets = {life.forgets: life for life in lives}
+        self._idle: dict[int, bool] = {}
+        self._tells_unknown = any(life.tells_unknown for life in lives)
 
     def start(self) -> int:
-        """The case in which a connection of each was just registered."""
+        """The case in which a connection was just registered of each that no event starts."""
         case = 0
-        for member in self.members:
-            case = member.register(case)
+        for number, member in enumerate(self.members):
+            life = member.life
+            if life is None or not life.starts:
+                case = member.register(case, news_of(member, number, registration(member)))
+                if life is not None:
+                    _, case = life.stepped(False, case)
         return case
 
     def expand(self, case: int, found: list[int]) -> tuple[bool, int]:
         """All moves of a case."""
         first = self.moves
+        gone = self.forgotten(case)
+        if gone is not None:
+            found += (first.back_label, gone)
+            return False, 1
         if case & first.cases.heard.mask:
             active, after = self.come_back(case)
             found += (first.back_label, after)
@@ -43,6 +68,8 @@ class Together(AnyOrder):
         for label in range(0 if self.ended(case) else first.timer_labels):
             tried += 1
             took, after = self.after(label, case)
+            if self._is_scattered(after, case):
+                continue
             active |= took
             if after != case:
                 found += (label, after)
@@ -54,18 +81,40 @@ class Together(AnyOrder):
             return True, tried + 2
         return active, tried
 
+    def _is_scattered(self, after: int, case: int) -> bool:
+        """Whether an event would wait that came at one time more than are tried."""
+        return any(life.times(after) > max(MOST_TIMES, life.times(case)) for life in self._lives)
+
     def ended(self, case: int) -> bool:
-        """Whether all connections have ended."""
-        return all(member.ended(case) for member in self.members)
+        """Whether all connections have ended, and no other ever begins."""
+        return all(member.life is None and member.ended(case) for member in self.members)
+
+    def forgotten(self, case: int) -> int | None:
+        """The case in which a connection that ended just now is forgotten, if it is not to be retained."""
+        for life in self._forgetting:
+            if life.moves.is_there(case) and life.moves.ended(case):
+                return life.forget(case)
+        return None
+
+    def forced(self, case: int) -> int | None:
+        """The case after what happens by itself and at once."""
+        gone = self.forgotten(case)
+        return super().forced(case) if gone is None else gone
+
+    def may_rest(self, case: int) -> bool:
+        """Whether no timer runs that can lead to anything, and nothing comes back."""
+        if case & self.moves.cases.heard.mask:
+            return False
+        running = (case & self.moves.timers_mask) >> self.moves.timers_shift
+        if running not in self._idle:
+            timers = self.moves.cases.timers.values[running]
+            idle = all(timer >= EARLY or timer in self._forgets for _, timer in timers)
+            self._idle[running] = not timers or (idle and not self._tells_unknown)
+        return self._idle[running]
 
     def after(self, label: int, case: int) -> tuple[bool, int]:
         """The case after an event has reached every connection that has not ended."""
-        active, after = False, case
-        for member in self.members:
-            if not member.ended(case):
-                took, after = member.after(label, after)
-                active |= took
-        return active, after
+        return self._spread((label,) * len(self.members), case)
 
     def timer_label(self, clock: Clock) -> int:
         """That of any timer: which one, the clock knows."""
@@ -76,13 +125,32 @@ class Together(AnyOrder):
         heard = self.moves.cases.heard
         first, *rest = heard.of(case)
         case = case & ~heard.mask | heard.number(tuple(rest), tuple(one.key for one in rest))
+        labels = [None if n == first.but else member.heard_label(first) for n, member in enumerate(self.members)]
+        return self._spread(labels, case)
+
+    def _spread(self, labels: Sequence[int | None], case: int) -> tuple[bool, int]:
+        """An event reaches each definition, by the label that it has there; None: it does not."""
         active = False
-        for member in self.members:
-            took, case = member.hear(first, case)
-            active |= took
+        for member, label in zip(self.members, labels, strict=True):
+            if label is None:
+                continue
+            if member.life is not None:
+                took, case = member.life.arrive(label, case)
+                active |= took
+            elif not member.ended(case):
+                took, case = member.after(label, case)
+                active |= took
         return active, case
 
     def fire(self, case: int, clock: Clock) -> tuple[bool, int]:
         """The case after the next timer has fired in the definition that has it."""
+        if clock.timer >= EARLY:
+            life = self.members[life_of(clock.timer)].life
+            assert life is not None
+            return False, life.expire(case, clock)
+        if clock.timer in self._forgets:
+            return False, self._forgets[clock.timer].forget(case & ~self.moves.timers_mask | clock.after)
         owner = next(member for member in reversed(self.members) if clock.timer >= member.first_timer)
-        return owner.fire(case, clock)
+        if owner.life is None or owner.ended(case):
+            return owner.fire(case, clock)
+        return owner.life.stepped(*owner.fire(case, clock))

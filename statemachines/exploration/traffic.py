@@ -102,6 +102,10 @@ class Given(AnyOrder):
     def expand(self, case: int, found: list[int]) -> tuple[bool, int]:
         """The next items of the sources, and what time brings."""
         moves = self.moves
+        gone = self.forgotten(case)
+        if gone is not None:
+            found += (moves.back_label, gone)
+            return False, 1
         if case & moves.cases.heard.mask:
             active, after = self.come_back(case)
             found += (moves.back_label, after)
@@ -132,9 +136,17 @@ class Given(AnyOrder):
             return True, tried + 1
         return active, tried
 
+    def forgotten(self, case: int) -> int | None:
+        """The case in which a connection that has ended is forgotten at once."""
+        return self._around.forgotten(case)
+
+    def forced(self, case: int) -> int | None:
+        """The case after what happens by itself and at once."""
+        return self._around.forced(case)
+
     def may_rest(self, case: int) -> bool:
         """Whether also all that surely comes has come, or all connections have ended."""
-        return super().may_rest(case) and (self.may_go_on(case) or self.ended(case))
+        return self._around.may_rest(case) and (self.may_go_on(case) or self.ended(case))
 
     def may_go_on(self, case: int) -> bool:
         """Whether nothing surely comes any more, so that what goes round can do so for ever."""
@@ -228,6 +240,8 @@ class Given(AnyOrder):
 
 
 def _concerns(moves: Moves, symbol: Symbol) -> bool:
+    if moves.life is not None and moves.steps.plan(symbol.type).named:
+        return True  # it may begin a connection, or come early for one
     told = moves.relevance.told_by(symbol.type)
     hears = moves.steps.plan(symbol.type).event_class != 0 or moves.cases.deferred_mask != 0 or moves.wakes
     return bool(told.dependencies or told.remembered or hears)
