@@ -73,6 +73,7 @@ class Pairs:
     """
 
     any_order = True
+    untried: str | None = None
 
     def __init__(self, old: WatchedMoves, new: WatchedMoves, carrier: Carrier, shades: Shades) -> None:
         self.old = old

@@ -73,11 +73,12 @@ def _explored(
     else:
         graph = all_cases(worlds, bounds, progress)
     world = graph.world
+    notes = worlds.notes if world.untried is None else [*worlds.notes, world.untried]
     parts = []
     for moves, definition in zip(world.members, definitions, strict=True):
         findings = Findings(world, graph, moves)
         judgements = tuple(Judge(world, graph, moves, findings.entered).all())
-        parts.append(findings.exploration(definition, judgements, worlds.notes, time.monotonic() - began))
+        parts.append(findings.exploration(definition, judgements, notes, time.monotonic() - began))
     if reached is not None:
         return evolve(parts[0], covering=covering(graph, reached, bounds.seconds))
     return parts[0] if len(parts) == 1 else joined(parts)

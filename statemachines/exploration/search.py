@@ -39,6 +39,8 @@ class World(Protocol):
     """The moves of each definition; ``moves`` are those of the first."""
     any_order: bool
     """Whether any event may come at any time."""
+    untried: str | None
+    """What was met and not tried, in words; None if nothing was."""
 
     def start(self) -> int:
         """The first case."""
@@ -63,6 +65,7 @@ class AnyOrder:
     """Any event may come or not, in any order; timers fire when they are due."""
 
     any_order = True
+    untried: str | None = None
 
     def __init__(self, moves: Moves) -> None:
         self.moves = moves
