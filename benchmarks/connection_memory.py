@@ -22,6 +22,7 @@ from benchmarks.table_step import plain_machines, token
 from bus import Event
 from statemachines import load_definition
 from statemachines.connections.connections import Connections
+from statemachines.table.step import Steps
 
 LIVE_AT_MOST = 400.0
 FIRST, DATA = EVENTS[0]
@@ -73,8 +74,13 @@ def _ids(number: int) -> Iterator[tuple[str, str]]:
         yield f"conn_{index:08}", f"call_{index:08}"
 
 
+@cache
+def _steps() -> Steps:
+    return Steps(load_definition("whatsapp_call"))
+
+
 def _connections(number: int) -> Any:
-    connections = Connections(load_definition("whatsapp_call"))
+    connections = Connections(_steps().definition, _steps())
     for connection_id, call_id in _ids(number):
         connections.register(connection_id, call_id=call_id, tenant_id="tenant", at=0.0, now=0.0)
         connections.receive(Event(FIRST, connection_id, DATA), at=1.0, now=1.0)

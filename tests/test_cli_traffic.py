@@ -137,6 +137,7 @@ def test_a_wrong_traffic_file_is_told_of_at_its_place(phasebus: Command, tmp_pat
         (["happy_call", "--traffic", "busy_hour"], "only one of them"),
         (["--traffic", "busy_hour", "--events", RECORDING], "only one of them"),
         (["happy_call", "--seed", "3"], "--seed goes with --traffic"),
+        (["--interactive", "--seed", "3"], "--seed goes with --traffic"),
         (["--traffic", "busy_hour", "--interactive"], "--interactive goes with none of"),
         (["--traffic", "busy_hour", "--call", "3", "--csv", "x.csv"], "--call shows one call"),
         (["--traffic", "busy_hour", "--calls", "0"], "--calls"),

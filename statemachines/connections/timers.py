@@ -12,13 +12,15 @@ Forgetting = tuple[float, int, str, None]
 Due = Timer | Forgetting
 
 _COMPACT_ABOVE = 64
+_COMPACT_PART = 4
+"""A half would never be passed where each connection cancels one timer and arms the next."""
 
 
 class TimerQueue:
     """Timers by deadline; those due at the same time in the order they were armed.
 
     Arming costs O(log n), cancelling a place in a set. Cancelled timers are dropped when they come up, or together once
-    they are more than half of the heap: so memory follows the number of living ones, and each is dropped in O(log n)
+    they are more than a quarter of the heap: so memory follows the number of living ones, and each is dropped in O(log n)
     over time. Deadlines are on the monotonic clock, so nothing here notices when the wall clock jumps.
     """
 
@@ -44,7 +46,7 @@ class TimerQueue:
         """Let a timer that was armed, and has not come up, never be due."""
         cancelled = self._cancelled
         cancelled.add(timer.order)
-        if len(cancelled) > _COMPACT_ABOVE and len(cancelled) * 2 > len(self._heap):
+        if len(cancelled) > _COMPACT_ABOVE and len(cancelled) * _COMPACT_PART > len(self._heap):
             self._heap = [due for due in self._heap if due[1] not in cancelled]
             heapify(self._heap)
             cancelled.clear()
