@@ -121,6 +121,28 @@ def test_a_top_level_parallel_state_whose_regions_ended_goes_on() -> None:
     assert machine.active == ["off"]
 
 
+ENDING = """
+all:
+  initial: true
+  parallel: true
+  states:
+    both:
+      parallel: true
+      transitions: [{cond: data.n > 0 and visits.aside < 3, target: aside, on: [go_on]}]
+      states:
+        stays: {transitions: [{event: x.over, target: stays, internal: true, on: [stay]}]}
+        leaves: {transitions: [{event: x.over, target: off, on: [leave]}]}
+    aside: {transitions: [{event: x.ended, target: off}]}
+off: {final: true, enter: [enter_off]}
+"""
+
+
+def test_nothing_follows_once_the_events_own_transitions_have_reached_the_end() -> None:
+    machine = Machine(ENDING)
+    assert machine.send("x.over", n=1) == ["stay", "leave", "enter_off"]
+    assert machine.connections.records["c"].ended
+
+
 def test_of_two_regions_that_want_to_leave_the_first_in_the_document_wins() -> None:
     machine = Machine(
         REGIONS.replace("on: [move_left]", "on: [move_left]}, {event: x.both, target: off, on: [by_left]").replace(

@@ -80,7 +80,7 @@ class Chart:
             validate_disconnected_states=False,
         )
         self._machine: Any = None
-        self._model = _make_model(self._guards, len(layout.states), len(self.transitions), self._active, self._stand)
+        self._model = _make_model(self._guards, layout, len(self.transitions), self._active, self._stand)
 
     def start(self, decide: Decide) -> Trace:
         """Enter the initial states."""
@@ -179,27 +179,26 @@ class Chart:
     def _transitions(self, state: State) -> Iterator[dict[str, Any]]:
         for transition in state.transitions:
             tokens = [f"e{number}" for number in self._layout.classes_of(transition)]
-            yield self._transition(
-                transition, [*tokens, *(f"done.state.s{s}" for s in self._layout.done_of(transition))]
-            )
+            ends = [f"done.state.s{ended}" for ended in self._layout.done_of(transition)]
+            yield self._transition(transition, tokens, ends)
         for timer in self._layout.timers_of.get(self._layout.index[state.id], ()):
-            yield self._transition(timer.after.transition, [f"e{timer.event_class}"])
+            yield self._transition(timer.after.transition, [f"e{timer.event_class}"], [])
 
     def _target(self, target: str) -> str:
         history = self._layout.history_index.get(target)
         return f"s{self._layout.index[target]}" if history is None else f"h{history}"
 
-    def _transition(self, transition: Transition, tokens: list[str]) -> dict[str, Any]:
+    def _transition(self, transition: Transition, tokens: list[str], ends: list[str]) -> dict[str, Any]:
         number = len(self.transitions)
         self.transitions.append(transition)
         translated: dict[str, Any] = {
             "target": None if transition.target is None else self._target(transition.target),
             "internal": transition.internal,
             "on": [f"take_{number}"],
-            "cond": [] if tokens else ["settling"],
+            "cond": ["goes_on"] if ends else [] if tokens else ["settles"],
         }
-        if tokens:
-            translated["event"] = " ".join(tokens)
+        if tokens or ends:
+            translated["event"] = " ".join([*tokens, *ends])
         if transition.cond is not None:
             translated["cond"].append(self._guard(transition.cond))
         if transition.unless is not None:
@@ -224,6 +223,18 @@ class _Model:
 
     state: Any = None
     settling: bool = False
+    goes_on: bool = True
+    """Whether the end was not yet reached by the event's own transitions.
+
+    There python-statemachine stops, whatever else could follow: something can where a transition that stays inside
+    another region was taken with the one that ends all. This machine does not stop by itself, as all of the chart is
+    below its root.
+    """
+
+    @property
+    def settles(self) -> bool:
+        """Whether transitions without an event may be taken."""
+        return self.settling and self.goes_on
 
     def __init__(self, active: Callable[[], list[int]], stand: Callable[[], tuple[Any, ...]]) -> None:
         self._active = active
@@ -232,6 +243,8 @@ class _Model:
     def begin(self, decide: Decide) -> None:
         self._decide = decide
         self.settling = False
+        self.goes_on = True
+        self._own = False
         self.happenings: list[Happening] = []
         self._transitions = 0
         self._stood: dict[tuple[Any, ...], int] = {}
@@ -239,6 +252,7 @@ class _Model:
     def before_transition(self, event: Any) -> None:
         """Called by the library as the first thing of each transition that was selected; ``event`` may be None."""
         self.settling = True
+        self._own = event is not None and not self.happenings
         self._transitions += 1
         if self._transitions > MAX_MICROSTEPS:
             raise NeverSettles
@@ -249,13 +263,17 @@ class _Model:
         if self._stood.setdefault(self._stand(), now) != now:
             raise NeverSettles
 
+    def note_end(self) -> None:
+        """A final state of the top level is entered."""
+        self.goes_on = not self._own
+
     def ask(self, expression: Expression) -> bool:
         return self._decide(expression, self._active())
 
 
 def _make_model(
     guards: list[Expression],
-    states: int,
+    layout: Layout,
     transitions: int,
     active: Callable[[], list[int]],
     stand: Callable[[], tuple[Any, ...]],
@@ -263,8 +281,8 @@ def _make_model(
     names: dict[str, Any] = {}
     for number, expression in enumerate(guards):
         names[f"guard_{number}"] = _guard(expression)
-    for number in range(states):
-        names[f"enter_{number}"] = _note("enter", number)
+    for number in range(len(layout.states)):
+        names[f"enter_{number}"] = _note("enter", number, ends=number in layout.top_level_finals)
         names[f"exit_{number}"] = _note("exit", number)
     for number in range(transitions):
         names[f"take_{number}"] = _note("transition", number)
@@ -279,10 +297,14 @@ def _guard(expression: Expression) -> property:
     return property(ask)
 
 
-def _note(kind: Literal["exit", "transition", "enter"], number: int) -> Callable[[_Model], None]:
+def _note(kind: Literal["exit", "transition", "enter"], number: int, ends: bool = False) -> Callable[[_Model], None]:
     happening: Happening = (kind, number)
 
     def note(self: _Model) -> None:
         self.happenings.append(happening)
 
-    return note
+    def note_end(self: _Model) -> None:
+        note(self)
+        self.note_end()
+
+    return note_end if ends else note
