@@ -63,6 +63,8 @@ soak: .venv/dev soak-spin soak-charts  ## ten thousand random schedules, 20,000 
 	HYPOTHESIS_PROFILE=soak $(BIN)/python -m pytest tests/test_bus_random.py tests/test_lifecycle_defer.py
 	HYPOTHESIS_PROFILE=soak $(BIN)/python -m pytest tests/test_mutated_definitions.py
 	HYPOTHESIS_PROFILE=soak $(BIN)/python -m pytest tests/test_exploration_brute_force.py tests/test_exploration_reductions.py
+	HYPOTHESIS_PROFILE=soak $(BIN)/python -m pytest tests/test_comparison_brute_force.py
+	HYPOTHESIS_PROFILE=soak $(BIN)/python -m pytest tests/test_schema.py tests/test_interchange_scxml.py
 	HYPOTHESIS_PROFILE=soak $(BIN)/python -m pytest tests/test_cli_explore.py -k every_shipped_definition
 	$(BIN)/python -m benchmarks.soak --backend asyncio
 	$(BIN)/python -m benchmarks.soak --backend trio

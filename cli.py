@@ -79,7 +79,8 @@ def _explain_failure(error: Exception) -> int:
         click.echo(str(error), err=True)
         return 1
     if isinstance(error, OSError):
-        click.echo(f"phasebus: {error.filename or ''}: {error.strerror or error}", err=True)
+        said = ("phasebus", error.filename, error.strerror or error)
+        click.echo(": ".join(str(part) for part in said if part), err=True)
         return 1
     click.echo(f"phasebus: unexpected {type(error).__name__}: {error} (PHASEBUS_TRACEBACK=1 shows where)", err=True)
     if os.environ.get("PHASEBUS_TRACEBACK"):

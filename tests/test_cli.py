@@ -75,6 +75,15 @@ def test_a_warning_about_a_recording_is_told_and_is_no_failure(
     assert " warning: time goes back" in done.err
 
 
+def test_an_error_of_the_system_names_the_file_if_there_is_one(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli._explain_failure(PermissionError(1, "Operation not permitted")) == 1
+    assert cli._explain_failure(PermissionError(13, "Permission denied", "calls.yaml")) == 1
+    assert capsys.readouterr().err.splitlines() == [
+        "phasebus: Operation not permitted",
+        "phasebus: calls.yaml: Permission denied",
+    ]
+
+
 @pytest.mark.parametrize(
     "command",
     ["show whatsapp_call", "simulate whatsapp_call happy_call", f"run whatsapp_call --timeline --events {RECORDING}"],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from functools import cache
 from typing import Any
 
@@ -21,6 +22,7 @@ from statemachines.table.step import Steps
 from tests.plain_charts import RICH, actions_of, definitions
 from tests.scxml_machine import Circle, ScxmlMachine
 
+SOAK = os.environ.get("HYPOTHESIS_PROFILE") == "soak"
 PHASES = [Phase.explicit, Phase.reuse, Phase.generate]
 """Not shrinking: a chart takes python-statemachine's reader tens of milliseconds."""
 
@@ -118,7 +120,7 @@ SHIPPED = shipped_definitions()
 
 @pytest.mark.parametrize("name", SHIPPED)
 @settings(
-    max_examples=12,
+    max_examples=40 if SOAK else 12,
     deadline=None,
     suppress_health_check=list(HealthCheck),
     phases=PHASES,

@@ -7,6 +7,7 @@ but for the few things that no schema can say (:func:`beyond_a_schema`).
 from __future__ import annotations
 
 import json
+import os
 import tomllib
 from collections.abc import Iterator, Mapping
 from copy import deepcopy
@@ -49,6 +50,7 @@ from statemachines.simulation.scenario_file import check_scenario
 from tests.cli_helpers import Command
 from tests.test_bad_definitions import GOOD
 
+SOAK = os.environ.get("HYPOTHESIS_PROFILE") == "soak"
 DEFINITIONS = Path(__file__).parent.parent / "definitions"
 DEFINITION = Draft7Validator(SCHEMAS["definition"]())
 WITH_ANY_EXAMPLES = Draft7Validator(definition_schema({"type": "object"}, {}))
@@ -252,7 +254,7 @@ def errors_of(validator: Draft7Validator, data: Any) -> list[str]:
 # -- of one mind with the loader --
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=300 if SOAK else 120, deadline=None)
 @given(mutations({name: SEEDS[name] for name in ("full", "everything", "base")}))
 def test_schema_and_loader_agree_on_the_shape_of_a_definition(data: Any) -> None:
     assume("extends" not in data and "fragment" not in data and '"include"' not in json.dumps(data))
@@ -268,7 +270,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return made
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=300 if SOAK else 120, deadline=None)
 @given(data=mutations(SEEDS))
 def test_schema_accepts_what_the_loader_accepts(folder: Path, data: Any) -> None:
     source = compose(read(data, folder))
@@ -278,7 +280,7 @@ def test_schema_accepts_what_the_loader_accepts(folder: Path, data: Any) -> None
         assert errors_of(WITH_ANY_EXAMPLES, data) == []
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=200 if SOAK else 80, deadline=None)
 @given(mutations(CALLS))
 def test_schema_accepts_what_the_loader_accepts_of_a_scenario(data: Any) -> None:
     source = read(data)

@@ -78,10 +78,9 @@ class Outcome:
 
     ``exited`` and ``entered`` are states, ``transitions`` numbers of ``Chart.transitions``, each in the order that it
     happened. ``quiet`` means that no transition was taken, ``handled`` that one was for the event itself, ``held`` that
-    none was although a state waits for such events: a guard held it back. The timers of
-    the states in ``disarms`` end, those in ``arms`` begin; likewise what is invoked, by ``cancels`` and ``invokes``.
-    ``visits`` says which counts go up by one (True) or back to 0 (False), in order. ``moved`` tells whether other
-    states are active afterwards.
+    none was although a state waits for such events: a guard held it back. The timers of the states in ``disarms`` end,
+    those in ``arms`` begin; likewise what is invoked, by ``cancels`` and ``invokes``. ``visits`` says which counts go
+    up by one (True) or back to 0 (False), in order. ``moved`` tells whether other states are active afterwards.
     """
 
     situation: Situation
