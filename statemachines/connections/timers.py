@@ -20,8 +20,8 @@ class TimerQueue:
     """Timers by deadline; those due at the same time in the order they were armed.
 
     Arming costs O(log n), cancelling a place in a set. Cancelled timers are dropped when they come up, or together once
-    they are more than a quarter of the heap: so memory follows the number of living ones, and each is dropped in O(log
-    n) over time. Deadlines are on the monotonic clock, so nothing here notices when the wall clock jumps.
+    they are more than a quarter of the heap: so memory follows the number of living ones, and each is dropped in
+    O(log n) over time. Deadlines are on the monotonic clock, so nothing here notices when the wall clock jumps.
     """
 
     __slots__ = ("_cancelled", "_heap")
