@@ -61,7 +61,7 @@ def explored(*texts: str, sources: str | None = None) -> Exploration:
     return found
 
 
-SCATTERED = "early events that came at more than 2 different times"
+SCATTERED = "early events of more than 2 different times"
 """What exploring tells that it met and did not try."""
 
 

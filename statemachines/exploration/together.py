@@ -69,7 +69,7 @@ class Together(AnyOrder):
             tried += 1
             took, after = self.after(label, case)
             if self._is_scattered(after, case):
-                self.untried = f"early events that came at more than {MOST_TIMES} different times were not tried together"
+                self.untried = f"early events of more than {MOST_TIMES} different times were not tried together"
                 continue
             active |= took
             if after != case:
