@@ -52,6 +52,24 @@ def verdicts(found: Comparison) -> dict[str, str]:
     return {phase: fate.verdict for phase, fate in fates(found).items()}
 
 
+def test_what_hears_itself_without_end_is_told_of_and_nothing_is_called_complete() -> None:
+    echo = """
+name: echo
+version: 1
+states:
+  idle: {initial: true, transitions: [{event: call.begun, target: noisy}]}
+  noisy:
+    ignore: {publish-loop: shown}
+    enter: [{publish: call.echoed}]
+    transitions: [{event: call.echoed, target: noisy}, {event: call.ended, target: over}]
+  over: {final: true}
+"""
+    found = compared(("enter: [{publish: call.echoed}]", "enter: [{publish: call.echoed}, shout]"), old=echo)
+    assert not found.complete
+    assert found.why_cut == "in noisy a connection hears itself without end: it is never at rest to be carried over"
+    assert list(fates(found)) == ["idle"]
+
+
 def test_another_guard_is_told_apart_by_the_payload_between_the_two() -> None:
     found = compared(("data.code > 3", "data.code > 5"))
     assert verdicts(found) == {"created": "changed", "ringing": "changed", "talking": "changed"}

@@ -79,6 +79,7 @@ class Deployment:
         """``alike``: the two say the same, so that there is nothing to compare."""
         self.alike = alike
         self._registration_cut: str | None = None
+        self._restless: str | None = None
         self.carrier = Carrier(old.layout, new)
         required = registration.required
         anew = registration.required_anew
@@ -125,11 +126,26 @@ class Deployment:
         """Find the cases of the old definition, and carry each."""
         self.graph = search(self.world, limits.bounds(0.3), limits.progress)
         self.carried = [self._carried(case) for case in self.graph.cases]
+        self._restless = self._phase_without_rest()
 
     def _carried(self, case: int) -> int | tuple[str, ...] | None:
         if self.world.moves.ended(case) or self.world.forced(case) is not None:
             return None
         return self.pairs.carried(case)
+
+    def _phase_without_rest(self) -> str | None:
+        """A phase in which a connection hears itself without end; None if all come to rest, as far as was searched."""
+        calm: set[int] = set()
+        for number, carried in enumerate(self.carried):
+            case = None if carried is not None else self.graph.cases[number]
+            way: dict[int, None] = {}
+            while case is not None and case in self.graph.numbers and case not in calm:
+                if case in way:
+                    return self.cases.situation(case).phase
+                way[case] = None
+                case = None if self.world.moves.ended(case) else self.world.forced(case)
+            calm.update(way)
+        return None
 
     def compare(self, limits: Limits, others: Iterable[int] = ()) -> None:
         """Follow all pairs, and those of ``others``, to see which come apart."""
@@ -165,6 +181,8 @@ class Deployment:
         for graph, what in ((self.graph, "cases"), (self.pair_graph, "pairs of cases")):
             if graph.why_cut is not None:
                 yield f"{what}: {graph.why_cut}"
+        if self._restless is not None:
+            yield f"in {self._restless} a connection hears itself without end: it is never at rest to be carried over"
         if self._registration_cut is not None:
             yield f"a new connection: {self._registration_cut}"
 
