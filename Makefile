@@ -59,12 +59,13 @@ pictures: .venv/dev  ## the pictures of the shipped definitions, in docs/definit
 bench: .venv/dev  ## ratios to the peers, in one run
 	$(BIN)/python -m benchmarks
 
-soak: .venv/dev soak-spin soak-charts  ## ten thousand random schedules, 20,000 charts, a million events on asyncio and on trio
+soak: .venv/dev tests/node/node_modules soak-spin soak-charts  ## ten thousand random schedules, 20,000 charts, a million events on asyncio and on trio
 	HYPOTHESIS_PROFILE=soak $(BIN)/python -m pytest tests/test_bus_random.py tests/test_lifecycle_defer.py
 	HYPOTHESIS_PROFILE=soak $(BIN)/python -m pytest tests/test_mutated_definitions.py
-	HYPOTHESIS_PROFILE=soak $(BIN)/python -m pytest tests/test_exploration_brute_force.py tests/test_exploration_reductions.py
+	HYPOTHESIS_PROFILE=soak $(BIN)/python -m pytest tests/test_exploration_brute_force.py tests/test_exploration_reductions.py \
+	  tests/test_exploration_beginning.py
 	HYPOTHESIS_PROFILE=soak $(BIN)/python -m pytest tests/test_comparison_brute_force.py
-	HYPOTHESIS_PROFILE=soak $(BIN)/python -m pytest tests/test_schema.py tests/test_interchange_scxml.py
+	HYPOTHESIS_PROFILE=soak $(BIN)/python -m pytest tests/test_schema.py tests/test_interchange_scxml.py tests/test_interchange_xstate.py
 	HYPOTHESIS_PROFILE=soak $(BIN)/python -m pytest tests/test_cli_explore.py -k every_shipped_definition
 	$(BIN)/python -m benchmarks.soak --backend asyncio
 	$(BIN)/python -m benchmarks.soak --backend trio

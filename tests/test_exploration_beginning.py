@@ -334,7 +334,7 @@ def configurations(places: set[Place]) -> set[Place]:
     return {tuple(one and one[0] for one in place) for place in places}
 
 
-@examples(25, 600)
+@examples(12, 600)
 @given(
     pairs(), st.lists(st.lists(st.sampled_from([*EVENTS, "connection.created"]), max_size=3), min_size=2, max_size=2)
 )
@@ -377,7 +377,7 @@ def test_what_some_sources_bring_leads_where_real_connections_are_driven(
     assert configurations({place_of(merged.world, case) for case in settled(merged)}) == configurations(theirs)
 
 
-@examples(12, 300)
+@examples(6, 300)
 @given(st.booleans().flatmap(lambda unknown: pairs(unknown=unknown)))
 def test_any_events_lead_where_real_connections_are_driven_and_every_way_replays(definitions: list[Definition]) -> None:
     try:

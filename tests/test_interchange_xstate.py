@@ -28,6 +28,7 @@ from tests.plain_charts import RICH, actions_of, definitions
 from tests.test_interchange_scxml import steps_of, without_odd_internals
 
 HERE = Path(__file__).parent / "node"
+SOAK = os.environ.get("HYPOTHESIS_PROFILE") == "soak"
 
 
 class Node:
@@ -204,7 +205,10 @@ def has_regions(definition: Definition) -> bool:
 
 @pytest.mark.slow
 @settings(
-    max_examples=120, deadline=None, suppress_health_check=list(HealthCheck), phases=[Phase.explicit, Phase.generate]
+    max_examples=120 if SOAK else 50,
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
+    phases=[Phase.explicit, Phase.generate],
 )
 @given(definition=definitions(), actions=st.lists(actions_of, max_size=25))
 def test_random_charts_go_the_same_way(node: Node, definition: Definition, actions: list[tuple[str, Any, int]]) -> None:

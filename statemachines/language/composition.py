@@ -151,6 +151,8 @@ class _Composer:
         if found is None:
             return None
         taken, body = found
+        if not self._has_room(body, include):  # asked before the work of renaming
+            return None
         renamed, met = rename_states(body, {taken: name, **inclusion.names})
         for old, node in inclusion.rename.items():
             if old not in met and old != taken:
@@ -250,14 +252,20 @@ class _Composer:
 
     def _copy(self, node: Node, by: Node, file: _File, depth: int) -> Node | None:
         """A copy of a part of another file, to be put ``depth`` levels inside this one by the line ``by``."""
-        self.copied += sum(1 for _ in node.walk())
-        if self.copied > MAX_COPIED:
-            self._give_up(by, f"more than {MAX_COPIED} values are taken over from other files: take over less")
+        if not self._has_room(node, by):
             return None
+        self.copied += sum(1 for _ in node.walk())
         if depth + node.depth() > MAX_DEPTH:
             self._give_up(by, f"with what this takes over, more than {MAX_DEPTH} levels are nested: flatten this part")
             return None
         return node.taken_by(f"{file.source.path}:{by.place.line}")
+
+    def _has_room(self, node: Node, by: Node) -> bool:
+        """Whether a part of another file is not too much to be taken over, with all that was."""
+        if self.copied + sum(1 for _ in node.walk()) <= MAX_COPIED:
+            return True
+        self._give_up(by, f"more than {MAX_COPIED} values are taken over from other files: take over less")
+        return False
 
     # -- what goes wrong --
 
